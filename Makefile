@@ -1,0 +1,36 @@
+# make results   the default study, from raw audio to Table 1
+# make test      the tests
+# make results STUDY=studies/mini_aurora.yaml   another study, layered over config.yaml
+
+PYTHON ?= python3
+STUDY ?=
+CORES ?= all
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+NAME = $(shell sed -n 's/^name: *//p' config.yaml $(STUDY) | tail -n 1)
+
+.DELETE_ON_ERROR:
+.PHONY: results test lint clean
+
+results: $(INSTALLED)
+	$(VENV)/bin/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
+	@cat results/$(NAME)/summary.txt
+
+test: $(INSTALLED)
+	$(VENV)/bin/python -m pytest
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/snakefmt --check Snakefile rules
+	$(VENV)/bin/snakemake --lint
+
+clean:
+	rm -rf results/$(NAME)
+
+$(INSTALLED): envs/requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11; say: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	touch $@

@@ -1,0 +1,108 @@
+"""Kaldi data directories: wav.scp, text, utt2spk, utt2cond and utt2dur of one set."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from darkknowledge.errors import DataError
+from darkknowledge.files import write_lines
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """One set of utterances.
+
+    Attributes
+    ----------
+    wav : dict
+        Audio file of each utterance, in sorted order of utterance.
+    text : dict
+        Words of each utterance, as a list.
+    speaker : dict
+        Speaker of each utterance.
+    condition : dict
+        Acoustic condition of each utterance, such as ``01`` to ``14``.
+    duration : dict
+        Seconds of each utterance.
+    """
+
+    wav: dict[str, str]
+    text: dict[str, list[str]]
+    speaker: dict[str, str]
+    condition: dict[str, str]
+    duration: dict[str, float]
+
+    @cached_property
+    def speakers(self) -> dict[str, list[str]]:
+        """Utterances of each speaker, both sorted."""
+        groups: dict[str, list[str]] = {}
+        for utterance in self.wav:
+            groups.setdefault(self.speaker[utterance], []).append(utterance)
+        return dict(sorted(groups.items()))
+
+    def write(self, folder: str | Path) -> None:
+        """Write the five files, ``wav.scp`` last, in sorted order."""
+        folder = Path(folder)
+        order = sorted(self.wav)
+        write_lines(folder / "text", (f"{u} {' '.join(self.text[u])}" for u in order))
+        write_lines(folder / "utt2spk", (f"{u} {self.speaker[u]}" for u in order))
+        write_lines(folder / "utt2cond", (f"{u} {self.condition[u]}" for u in order))
+        write_lines(folder / "utt2dur", (f"{u} {self.duration[u]:.3f}" for u in order))
+        write_lines(folder / "wav.scp", (f"{u} {self.wav[u]}" for u in order))
+
+
+def read_table(path: str | Path) -> dict[str, str]:
+    """Read a Kaldi text table: a key and the rest of the line.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, empty or not UTF-8, or a key repeats.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; a Kaldi data directory must hold it") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error})") from None
+    table: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        key, _, value = line.strip().partition(" ")
+        if not key:
+            raise DataError(f"{path}:{number}: empty line; expected 'key value'")
+        if key in table:
+            raise DataError(f"{path}:{number}: {key} appears twice; remove one of the lines")
+        table[key] = value.strip()
+    if not table:
+        raise DataError(f"{path}: no utterances")
+    return table
+
+
+def read_data_directory(folder: str | Path) -> DataDirectory:
+    """Read the data directory of a set and check that its files agree.
+
+    Raises
+    ------
+    DataError
+        If a file is absent, or an utterance stands in one file and not in another.
+    """
+    folder = Path(folder)
+    tables = {
+        name: read_table(folder / name)
+        for name in ("wav.scp", "text", "utt2spk", "utt2cond", "utt2dur")
+    }
+    wav = tables["wav.scp"]
+    for name, table in tables.items():
+        lacking = sorted(wav.keys() ^ table.keys())
+        if lacking:
+            raise DataError(
+                f"{folder}: {len(lacking)} utterances stand in only one of wav.scp and {name}, "
+                f"the first is {lacking[0]}; give each utterance a line in both"
+            )
+    return DataDirectory(
+        wav=dict(sorted(wav.items())),
+        text={u: words.split() for u, words in sorted(tables["text"].items())},
+        speaker=dict(sorted(tables["utt2spk"].items())),
+        condition=dict(sorted(tables["utt2cond"].items())),
+        duration={u: float(seconds) for u, seconds in sorted(tables["utt2dur"].items())},
+    )

@@ -1,0 +1,43 @@
+"""Progress lines: to the rule's log and to the terminal."""
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+logger = logging.getLogger("darkknowledge")
+
+
+def start_logging(path: str | Path) -> None:
+    """Send log lines to a file and to standard error, uncaught exceptions to the file too."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [file, terminal]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+    def report(kind, error, trace):
+        logger.removeHandler(terminal)
+        logger.error("failed", exc_info=(kind, error, trace))
+        print(f"{kind.__name__}: {error}", file=sys.stderr)
+
+    sys.excepthook = report
+
+
+class Stopwatch:
+    """Speed and time left of a job whose size is known."""
+
+    def __init__(self, total: float):
+        self.total = total
+        self.done = 0.0
+        self.start = time.perf_counter()
+
+    def advance(self, amount: float) -> str:
+        """Count work done; return the time left in words."""
+        self.done += amount
+        elapsed = time.perf_counter() - self.start
+        left = elapsed * max(self.total - self.done, 0) / max(self.done, 1e-9)
+        return f"{int(left // 60)}:{int(left % 60):02d} left"

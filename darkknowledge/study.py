@@ -1,0 +1,434 @@
+"""The typed study: corpus, features, models, runs that teach runs, seeds and tables.
+
+A study is a mapping, as YAML gives it. :func:`load_study` checks all of it at once and returns
+a :class:`Study`; nothing heavy is imported, because every cluster job does this first.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from darkknowledge.corpora.options import LibrispeechOptions, SyntheticOptions
+from darkknowledge.feature_options import FeatureOptions
+from darkknowledge.graph.options import DecodingOptions, GraphOptions, LanguageModelOptions
+from darkknowledge.hmm.options import HmmOptions
+from darkknowledge.networks.options import (
+    NetworkOptions,
+    SoftTargetOptions,
+    TargetOptions,
+    TrainingOptions,
+)
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+GMM_STAGES = ("mono", "tri1", "tri2b")
+
+CorpusOptions = Annotated[SyntheticOptions | LibrispeechOptions, Field(discriminator="kind")]
+
+
+class StudyError(Exception):
+    """A study that cannot be run; the message lists every mistake."""
+
+
+class Options(BaseModel):
+    """A section of the study: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Run(TargetOptions):
+    """A network trained on some targets; soft targets come from the teacher, another run."""
+
+    network: str = Field(description="Name of an entry of `networks`.")
+    teacher: str | None = Field(
+        default=None,
+        description="Name of the run whose soft targets are learnt; each seed of this run "
+        "learns from the same seed of the teacher.",
+    )
+    label: str | None = Field(
+        default=None, description="Name of the run in tables and figures; its key when absent."
+    )
+    training: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Training options that differ from those of the network's entry.",
+    )
+
+
+class Table(Options):
+    """Runs compared in one table."""
+
+    runs: list[str] = Field(min_length=1, description="Names of runs, in the order of the rows.")
+    title: str = Field(default="", description="Caption; the table's key when absent.")
+    paper: str | None = Field(
+        default=None,
+        description="Table of a paper whose values stand beside ours, such as "
+        "`1505.04630/table1`; rows are matched by the label of the run.",
+    )
+
+
+class Top(Options):
+    """The top level of a study; the sections are checked one by one."""
+
+    name: str = Field(description="Name of the study; its results stand in `results/<name>`.")
+    data_root: str = Field(
+        default="data", description="Folder that relative paths of a corpus start from."
+    )
+    corpus: str = Field(description="The entry of `corpora` that is used.")
+    seeds: list[int] = Field(
+        min_length=1, description="Seeds of network training; every run is trained once per seed."
+    )
+    corpora: dict[str, Any] = Field(description="Corpora by name; see the kinds below.")
+    features: dict[str, Any] = Field(default_factory=dict, description="Feature extraction.")
+    hmm: dict[str, Any] = Field(default_factory=dict, description="GMM-HMM training.")
+    language_model: dict[str, Any] = Field(default_factory=dict, description="Language model.")
+    graph: dict[str, Any] = Field(default_factory=dict, description="Decoding graph.")
+    decoding: dict[str, Any] = Field(default_factory=dict, description="Decoding.")
+    soft_targets: dict[str, Any] = Field(default_factory=dict, description="Soft-target caches.")
+    networks: dict[str, Any] = Field(description="Networks by name; see the kinds below.")
+    runs: dict[str, Any] = Field(description="Runs by name.")
+    tables: dict[str, Any] = Field(
+        default_factory=dict, description="Tables by name: a list of runs, or a mapping."
+    )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study.
+
+    Attributes
+    ----------
+    name, corpus_name : str
+    seeds : tuple of int
+    corpus, network and other options : pydantic models
+    runs, networks, tables : dict
+    training : dict
+        Complete training options of every run.
+    """
+
+    name: str
+    data_root: str
+    seeds: tuple[int, ...]
+    corpus_name: str
+    corpus: BaseModel
+    features: FeatureOptions
+    hmm: HmmOptions
+    language_model: LanguageModelOptions
+    graph: GraphOptions
+    decoding: DecodingOptions
+    soft_targets: SoftTargetOptions
+    networks: dict[str, BaseModel]
+    runs: dict[str, Run]
+    training: dict[str, TrainingOptions]
+    tables: dict[str, Table]
+
+    def corpus_options(self) -> dict[str, Any]:
+        """Return what a corpus is made from, in plain types, defaults left out."""
+        options = plain(self.corpus)
+        if "data_root" in type(self.corpus).model_fields:
+            options["data_root"] = self.data_root
+        return options
+
+    def run_options(self, run: str) -> dict[str, Any]:
+        """Return what a run is trained with, in plain types, defaults left out.
+
+        A new option with a default, or a new run, thus changes no run that exists.
+        """
+        spec = self.runs[run]
+        targets = plain(spec)
+        for key in ("network", "teacher", "label", "training"):
+            targets.pop(key, None)
+        network = plain(self.networks[spec.network])
+        network.pop("training", None)
+        return {
+            "network": network,
+            "targets": targets,
+            "training": plain(self.training[run]),
+        }
+
+    @property
+    def table_runs(self) -> list[str]:
+        """List the runs that stand in some table, in order, each once."""
+        return list(dict.fromkeys(run for table in self.tables.values() for run in table.runs))
+
+    def teachers(self) -> list[str]:
+        """List the runs that teach a run of some table, directly or through others."""
+        found: dict[str, None] = {}
+        waiting = list(self.table_runs)
+        while waiting:
+            teacher = self.runs[waiting.pop(0)].teacher
+            if teacher is not None and teacher not in found:
+                found[teacher] = None
+                waiting.append(teacher)
+        return list(found)
+
+
+def plain(options: BaseModel) -> dict[str, Any]:
+    """Dump options as plain types without those that equal their default, sorted by key.
+
+    The discriminating ``kind`` is always there.
+    """
+    dumped = options.model_dump(mode="json", exclude_defaults=True)
+    if "kind" in type(options).model_fields:
+        dumped["kind"] = options.kind
+    return dict(sorted(dumped.items()))
+
+
+def _nearest(word: str, known) -> str:
+    matches = difflib.get_close_matches(word, [str(name) for name in known], n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def _fields(model) -> list[str]:
+    """List the keys that a model, or any member of a union of models, allows."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return list(model.model_fields)
+    return [field for member in get_args(model) for field in _fields(member)]
+
+
+def _kinds(model) -> list[str]:
+    """List the kinds of a union that is told apart by its ``kind``."""
+    members = [model, *(inner for member in get_args(model) for inner in get_args(member))]
+    return [
+        kind
+        for member in members
+        if isinstance(member, type) and "kind" in getattr(member, "model_fields", {})
+        for kind in get_args(member.model_fields["kind"].annotation)
+    ]
+
+
+def _submodel(model, path: tuple):
+    """Follow a pydantic error's place into the model whose keys are allowed there."""
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(str(part))
+            if field is None:
+                return None
+            model = field.annotation
+        else:
+            members = [m for m in get_args(model) if isinstance(m, type)]
+            by_kind = [
+                m
+                for m in members
+                if issubclass(m, BaseModel)
+                and "kind" in m.model_fields
+                and part in get_args(m.model_fields["kind"].annotation)
+            ]
+            if by_kind:
+                model = by_kind[0]
+        candidates = [
+            m for m in get_args(model) if isinstance(m, type) and issubclass(m, BaseModel)
+        ]
+        if len(candidates) == 1:
+            model = candidates[0]
+    return model
+
+
+class _Checker:
+    """Collects the mistakes of a study."""
+
+    def __init__(self):
+        self.problems: list[str] = []
+
+    def add(self, path: str, text: str) -> None:
+        self.problems.append(f"{path}: {text}")
+
+    def validate(self, model, value: Any, path: str):
+        """Validate a section; return it, or None after noting every mistake in it."""
+        try:
+            return TypeAdapter(model).validate_python(value)
+        except ValidationError as error:
+            kinds = set(_kinds(model))
+            for item in error.errors(include_url=False):
+                place = item["loc"]
+                shown = ".".join(
+                    [path, *(str(p) for i, p in enumerate(place) if not (i == 0 and p in kinds))]
+                ).strip(".")
+                if item["type"] == "extra_forbidden":
+                    allowed = _fields(_submodel(model, place[:-1]) or model)
+                    self.add(
+                        shown,
+                        f"unknown key{_nearest(str(place[-1]), allowed)} "
+                        f"(allowed: {', '.join(dict.fromkeys(allowed))})",
+                    )
+                elif item["type"] == "missing":
+                    self.add(shown, "missing; this key is required")
+                else:
+                    self.add(shown, f"{item['input']!r}; {item['msg']}")
+            return None
+
+    def named(self, path: str, name: Any, known, what: str) -> bool:
+        """Note a name that is not known."""
+        if name in known:
+            return True
+        self.add(
+            path, f"no {what} {name!r}{_nearest(str(name), known)} (known: {', '.join(known)})"
+        )
+        return False
+
+
+def _drop_nulls(section: Any) -> Any:
+    """Leave out entries that an overlaid study has set to null."""
+    if isinstance(section, Mapping):
+        return {key: value for key, value in section.items() if value is not None}
+    return section
+
+
+def _mapping(checker: _Checker, config: Mapping, key: str) -> dict:
+    value = config.get(key) or {}
+    if not isinstance(value, Mapping):
+        checker.add(key, f"{value!r}; expected a mapping of names")
+        return {}
+    for name in value:
+        if not NAME.fullmatch(str(name)):
+            checker.add(
+                f"{key}.{name}", "not a name; use letters, digits, '-' and '_' (it is in paths)"
+            )
+    return _drop_nulls(dict(value))
+
+
+def _check_cycles(checker: _Checker, runs: dict[str, Run]) -> None:
+    seen: set[str] = set()
+    for start in runs:
+        chain = [start]
+        while (teacher := runs[chain[-1]].teacher) in runs:
+            if teacher in chain:
+                cycle = chain[chain.index(teacher) :]
+                if not seen.intersection(cycle):
+                    names = " -> ".join([*cycle, teacher])
+                    checker.add(f"runs.{teacher}.teacher", f"a cycle of teachers: {names}")
+                seen.update(cycle)
+                break
+            chain.append(teacher)
+
+
+def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, names) -> Run | None:
+    path = f"runs.{name}"
+    if isinstance(value, Mapping):
+        if "network" in value:
+            checker.named(f"{path}.network", value["network"], networks, "network")
+        teacher = value.get("teacher")
+        if teacher is not None:
+            checker.named(f"{path}.teacher", teacher, names, "run")
+        targets = value.get("targets", "hard")
+        if targets == "hard" and teacher is not None:
+            checker.add(f"{path}.teacher", "a run on hard targets has no teacher; remove the key")
+        if targets != "hard" and teacher is None:
+            checker.add(
+                f"{path}.teacher", f"missing; targets '{targets}' are learnt from a teacher"
+            )
+    return checker.validate(Run, value, path)
+
+
+def load_study(config: Mapping[str, Any]) -> Study:
+    """Check a study and give it types.
+
+    Parameters
+    ----------
+    config : mapping
+        The study as YAML gives it, overlaid studies merged in. An entry of `corpora`,
+        `networks`, `runs` or `tables` that is null is left out.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    StudyError
+        With every mistake: path of the key, value, what is allowed, the nearest known name.
+    """
+    checker = _Checker()
+    top = dict(config)
+    checker.validate(Top, top, "")
+
+    name = str(top.get("name", ""))
+    if not NAME.fullmatch(name):
+        checker.add("name", f"{name!r}; use letters, digits, '-' and '_' (it is in paths)")
+    seeds = top.get("seeds")
+    if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
+        checker.add("seeds", f"{seeds}; each seed may stand there once")
+
+    corpora = _mapping(checker, top, "corpora")
+    networks = _mapping(checker, top, "networks")
+    runs = _mapping(checker, top, "runs")
+    tables = _mapping(checker, top, "tables")
+
+    corpus = None
+    corpus_name = top.get("corpus")
+    typed_corpora = {
+        key: checker.validate(CorpusOptions, value, f"corpora.{key}")
+        for key, value in corpora.items()
+    }
+    if corpus_name is not None and checker.named("corpus", corpus_name, corpora, "corpus"):
+        corpus = typed_corpora[corpus_name]
+    data_root = str(top.get("data_root", "data"))
+    if corpus is not None:
+        for problem in corpus.problems(Path(data_root)):
+            checker.add(f"corpora.{corpus_name}", problem)
+
+    sections = {
+        key: checker.validate(model, _drop_nulls(top.get(key) or {}), key)
+        for key, model in {
+            "features": FeatureOptions,
+            "hmm": HmmOptions,
+            "language_model": LanguageModelOptions,
+            "graph": GraphOptions,
+            "decoding": DecodingOptions,
+            "soft_targets": SoftTargetOptions,
+        }.items()
+    }
+    typed_networks = {
+        key: checker.validate(NetworkOptions, value, f"networks.{key}")
+        for key, value in networks.items()
+    }
+    typed_runs: dict[str, Run] = {}
+    training: dict[str, TrainingOptions] = {}
+    for key, value in runs.items():
+        run = _check_run(checker, key, value, networks, runs)
+        if run is None:
+            continue
+        typed_runs[key] = run
+        network = typed_networks.get(run.network)
+        if network is not None:
+            base = network.training.model_dump(exclude_unset=True)
+            merged = checker.validate(
+                TrainingOptions, {**base, **run.training}, f"runs.{key}.training"
+            )
+            if merged is not None:
+                training[key] = merged
+    if not runs:
+        checker.add("runs", "empty; a study trains at least one run")
+    _check_cycles(checker, typed_runs)
+
+    typed_tables: dict[str, Table] = {}
+    for key, value in tables.items():
+        table = checker.validate(
+            Table, {"runs": value} if isinstance(value, list) else value, f"tables.{key}"
+        )
+        if table is not None:
+            typed_tables[key] = table
+            for index, run in enumerate(table.runs):
+                checker.named(f"tables.{key}.{index}", run, runs, "run")
+
+    if checker.problems:
+        count = len(checker.problems)
+        title = "1 mistake" if count == 1 else f"{count} mistakes"
+        lines = "\n".join(f"  {problem}" for problem in checker.problems)
+        raise StudyError(f"{title} in the study {name!r}:\n{lines}")
+
+    return Study(
+        name=name,
+        data_root=data_root,
+        seeds=tuple(seeds),
+        corpus_name=corpus_name,
+        corpus=corpus,
+        networks=typed_networks,
+        runs=typed_runs,
+        training=training,
+        tables=typed_tables,
+        **sections,
+    )

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+from darkknowledge import fingerprint as module
+
+
+def tree(folder: Path, lib: str, script: str = "from darkknowledge.lib import f\n\nf()\n") -> Path:
+    package = folder / "darkknowledge"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "lib.py").write_text(lib)
+    (package / "other.py").write_text("X = 1\n")
+    (folder / "scripts").mkdir()
+    (folder / "scripts" / "job.py").write_text(script)
+    return folder
+
+
+def mark(folder: Path) -> str:
+    return module.fingerprint(folder / "scripts" / "job.py", folder)
+
+
+def test_comments_docstrings_and_layout_do_not_count(tmp_path):
+    plain = tree(tmp_path / "a", "def f():\n    return 1\n")
+    dressed = tree(
+        tmp_path / "b", '"""Module."""\n\n\ndef f():\n    """Say one."""\n    return 1  # one\n'
+    )
+    assert mark(plain) == mark(dressed)
+
+
+def test_a_changed_line_counts_in_a_module_reached_through_another(tmp_path):
+    first = tree(tmp_path / "a", "from darkknowledge.other import X\n\n\ndef f():\n    return X\n")
+    second = tree(tmp_path / "b", "from darkknowledge.other import X\n\n\ndef f():\n    return X\n")
+    assert mark(first) == mark(second)
+    third = tree(tmp_path / "c", "from darkknowledge.other import X\n\n\ndef f():\n    return X\n")
+    (third / "darkknowledge" / "other.py").write_text("X = 2\n")
+    assert mark(first) != mark(third)
+
+
+def test_a_module_that_is_not_imported_does_not_count(tmp_path):
+    first = tree(tmp_path / "a", "def f():\n    return 1\n")
+    second = tree(tmp_path / "b", "def f():\n    return 1\n")
+    (second / "darkknowledge" / "other.py").write_text("X = 2\n")
+    assert mark(first) == mark(second)
+
+
+def test_imports_inside_functions_and_packages_are_followed(tmp_path):
+    folder = tree(
+        tmp_path / "a", "def f():\n    from darkknowledge.room import table\n\n    return table\n"
+    )
+    room = folder / "darkknowledge" / "room"
+    room.mkdir()
+    (room / "__init__.py").write_text("")
+    (room / "table.py").write_text("import json\n")
+    found = module.imported_files(folder / "scripts" / "job.py", folder)
+    names = {str(file.relative_to(folder)) for file in found}
+    assert {"darkknowledge/room/__init__.py", "darkknowledge/room/table.py"} <= names
+
+
+def test_every_script_reaches_only_files_of_the_package():
+    root = Path(__file__).parents[2]
+    for script in sorted((root / "scripts").glob("*.py")):
+        for file in module.imported_files(script, root):
+            assert file.is_relative_to(root / "darkknowledge")
+            assert file.name != "study.py", f"{script.name} depends on study.py: {file}"

@@ -1,0 +1,143 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from darkknowledge.study import StudyError, load_study
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def study(**changes):
+    config = copy.deepcopy(DEFAULT)
+    for path, value in changes.items():
+        place = config
+        *parents, key = path.split("__")
+        for parent in parents:
+            place = place[parent.replace("_", "-") if parent not in place else parent]
+        place[key] = value
+    return config
+
+
+def mistakes(config) -> list[str]:
+    with pytest.raises(StudyError) as caught:
+        load_study(config)
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def test_the_default_study_is_right():
+    loaded = load_study(DEFAULT)
+    assert loaded.table_runs[0] == "dnn"
+    assert len(loaded.tables["table1"].runs) == 8
+    assert loaded.teachers() == ["dnn"]
+
+
+def run_with(**changes):
+    config = copy.deepcopy(DEFAULT)
+    config["runs"]["rnn-t2-soft"].update(changes)
+    return config
+
+
+def test_a_misspelt_key_names_the_nearest():
+    config = copy.deepcopy(DEFAULT)
+    run = config["runs"]["rnn-t2-soft"]
+    run["teachr"] = run.pop("teacher")
+    found = "\n".join(mistakes(config))
+    assert "runs.rnn-t2-soft.teachr: unknown key; did you mean 'teacher'?" in found
+    assert "runs.rnn-t2-soft.teacher: missing; targets 'soft' are learnt from a teacher" in found
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"teacher": "dnm"}, "runs.rnn-t2-soft.teacher: no run 'dnm'; did you mean 'dnn'?"),
+        ({"network": "lstmm"}, "runs.rnn-t2-soft.network: no network 'lstmm'; did you mean 'lstm'"),
+        ({"temperature": 0}, "runs.rnn-t2-soft.temperature: 0; "),
+        ({"temperature": -1.5}, "runs.rnn-t2-soft.temperature: -1.5; "),
+        ({"temperature": "warm"}, "runs.rnn-t2-soft.temperature: 'warm'; "),
+        ({"targets": "softt"}, "runs.rnn-t2-soft.targets: 'softt'; "),
+        (
+            {"training": {"epohcs": 3}},
+            "runs.rnn-t2-soft.training.epohcs: unknown key; did you mean",
+        ),
+        ({"teacher": "rnn-t2-soft"}, "a cycle of teachers: rnn-t2-soft -> rnn-t2-soft"),
+    ],
+)
+def test_a_wrong_run_is_named(changes, expected):
+    assert any(expected in line for line in mistakes(run_with(**changes)))
+
+
+def test_a_longer_cycle_is_named_once():
+    config = copy.deepcopy(DEFAULT)
+    config["runs"]["dnn"].update(targets="soft", teacher="rnn-t1-soft")
+    cycles = [line for line in mistakes(config) if "cycle" in line]
+    assert len(cycles) == 1
+    assert "dnn -> rnn-t1-soft -> dnn" in cycles[0] or "rnn-t1-soft -> dnn -> rnn" in cycles[0]
+
+
+def test_tables_seeds_and_top_level_are_checked_together():
+    config = copy.deepcopy(DEFAULT)
+    config["tables"]["table1"]["runs"][0] = "dnnn"
+    config["seeds"] = []
+    config["nmae"] = config.pop("name")
+    config["corpus"] = "synthetc"
+    found = "\n".join(mistakes(config))
+    for expected in (
+        "tables.table1.0: no run 'dnnn'; did you mean 'dnn'?",
+        "seeds: []; ",
+        "nmae: unknown key; did you mean 'name'?",
+        "corpus: no corpus 'synthetc'; did you mean 'synthetic'?",
+    ):
+        assert expected in found
+
+
+def test_a_missing_directory_says_where_to_get_it(tmp_path):
+    config = yaml.safe_load((ROOT / "studies" / "mini_aurora.yaml").read_text())
+    merged = copy.deepcopy(DEFAULT)
+    merged["corpora"].update(config["corpora"])
+    merged["corpus"] = config["corpus"]
+    merged["data_root"] = str(tmp_path)
+    found = "\n".join(mistakes(merged))
+    assert "LibriSpeech/dev-clean" in found
+    assert "openslr" in found.lower()
+    assert "ESC" in found
+
+
+def test_a_new_run_or_an_unused_default_changes_no_other_run():
+    before = load_study(DEFAULT)
+    config = copy.deepcopy(DEFAULT)
+    config["runs"]["dnn-2"] = {"network": "dnn", "targets": "soft", "teacher": "rnn-0"}
+    after = load_study(config)
+    for run in before.runs:
+        assert before.run_options(run) == after.run_options(run)
+    assert before.corpus_options() == after.corpus_options()
+
+
+def test_a_changed_value_changes_that_run_alone():
+    before = load_study(DEFAULT)
+    after = load_study(run_with(training={"epochs": 3}))
+    changed = [run for run in before.runs if before.run_options(run) != after.run_options(run)]
+    assert changed == ["rnn-t2-soft"]
+
+
+def test_null_leaves_an_entry_out():
+    config = copy.deepcopy(DEFAULT)
+    config["runs"]["rnn-t1-reg"] = None
+    config["tables"]["table1"]["runs"].remove("rnn-t1-reg")
+    assert "rnn-t1-reg" not in load_study(config).runs
+
+
+def test_nothing_heavy_is_imported():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, darkknowledge.study, darkknowledge.fingerprint; "
+        "print([m for m in ('torch', 'numpy', 'pandas', 'kaldifst') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
