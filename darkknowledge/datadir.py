@@ -1,5 +1,6 @@
 """Kaldi data directories: wav.scp, text, utt2spk, utt2cond and utt2dur of one set."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,15 +68,28 @@ def read_table(path: str | Path) -> dict[str, str]:
         raise DataError(f"{path}: not UTF-8 ({error})") from None
     table: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        key, _, value = line.strip().partition(" ")
-        if not key:
+        fields = line.split(maxsplit=1)
+        if not fields:
             raise DataError(f"{path}:{number}: empty line; expected 'key value'")
+        key = fields[0]
         if key in table:
             raise DataError(f"{path}:{number}: {key} appears twice; remove one of the lines")
-        table[key] = value.strip()
+        table[key] = fields[1].strip() if len(fields) == 2 else ""
     if not table:
         raise DataError(f"{path}: no utterances")
     return table
+
+
+def _seconds(folder: Path, utterance: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise DataError(
+            f"{folder / 'utt2dur'}: {utterance} has {value!r}; expected seconds above 0"
+        )
+    return seconds
 
 
 def read_data_directory(folder: str | Path) -> DataDirectory:
@@ -84,7 +98,8 @@ def read_data_directory(folder: str | Path) -> DataDirectory:
     Raises
     ------
     DataError
-        If a file is absent, or an utterance stands in one file and not in another.
+        If a file is absent, an utterance stands in one file and not in another, its line in one
+        of them ends after the key, or its duration is not a positive number.
     """
     folder = Path(folder)
     tables = {
@@ -99,10 +114,17 @@ def read_data_directory(folder: str | Path) -> DataDirectory:
                 f"{folder}: {len(lacking)} utterances stand in only one of wav.scp and {name}, "
                 f"the first is {lacking[0]}; give each utterance a line in both"
             )
+        empty = sorted(key for key, value in table.items() if not value)
+        if empty:
+            raise DataError(
+                f"{folder / name}: {len(empty)} lines end after the key, the first is {empty[0]}; "
+                "give each a value, or remove the utterance from all files"
+            )
+    duration = {u: _seconds(folder, u, value) for u, value in sorted(tables["utt2dur"].items())}
     return DataDirectory(
         wav=dict(sorted(wav.items())),
         text={u: words.split() for u, words in sorted(tables["text"].items())},
         speaker=dict(sorted(tables["utt2spk"].items())),
         condition=dict(sorted(tables["utt2cond"].items())),
-        duration={u: float(seconds) for u, seconds in sorted(tables["utt2dur"].items())},
+        duration=duration,
     )
