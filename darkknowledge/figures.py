@@ -1,0 +1,407 @@
+"""The figures: one style, the same colour for the same run everywhere, the same bytes each time."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from darkknowledge.corpora.conditions import CONDITIONS, group
+from darkknowledge.files import atomic_write
+from darkknowledge.landscape import Surface, ToyData, gradient_variance, log_density, soften
+
+# Okabe and Ito's colours, the yellow darkened for white paper, and a grey
+COLOURS = (
+    "#000000",
+    "#D55E00",
+    "#56B4E9",
+    "#0072B2",
+    "#5B4FA2",
+    "#7FC97F",
+    "#009E73",
+    "#C2559D",
+    "#B8860B",
+    "#7F7F7F",
+)
+MARKERS = "osDv^PX<>p"
+CLASSES = ("#0072B2", "#D55E00")
+TARGETS = {"hard": "#000000", "soft, T = 1": "#0072B2", "soft, T = 2": "#D55E00"}
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e7ec",
+    "grid.linewidth": 0.7,
+    "axes.edgecolor": "#667085",
+    "xtick.color": "#475467",
+    "ytick.color": "#475467",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.06,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "darkknowledge",
+    "pdf.fonttype": 42,
+}
+
+
+def save_figure(figure: Figure, stem: str | Path) -> None:
+    """Write a figure as ``.svg``, ``.pdf`` and ``.png``, the same bytes each time, and close it."""
+    dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+    with plt.rc_context(STYLE):
+        for kind, metadata in dateless.items():
+            with atomic_write(f"{stem}.{kind}", "wb") as file:
+                figure.savefig(file, format=kind, metadata=metadata)
+    plt.close(figure)
+
+
+def run_styles(runs: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Give each run of a study its colour and marker, by its place in the study.
+
+    Parameters
+    ----------
+    runs : iterable of str
+        Every run of the study, in its order; a run added at the end changes no other.
+
+    Returns
+    -------
+    dict of run to ``color`` and ``marker``
+        Eleven runs and more differ by marker where the colour comes again.
+    """
+    return {
+        run: {
+            "color": COLOURS[i % len(COLOURS)],
+            "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
+        }
+        for i, run in enumerate(runs)
+    }
+
+
+def draw_toy_data(stem: str | Path, data: ToyData, surfaces: Mapping[str, Surface]) -> None:
+    """Draw the toy's two classes: points, densities, the true boundary and the learnt ones.
+
+    Parameters
+    ----------
+    stem : path
+        Of the files, without suffix.
+    data : ToyData
+    surfaces : mapping
+        From `darkknowledge.landscape.toy_surfaces`.
+    """
+    reach = math.ceil(np.abs(data.x).max() * 10) / 10 + 0.3
+    axis = np.linspace(-reach, reach, 161)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1)
+    flat = grid.reshape(-1, 2)
+    densities = [log_density(flat, label).reshape(grid.shape[:2]) for label in (0, 1)]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(5.6, 5.0))
+        tint = LinearSegmentedColormap.from_list("", [CLASSES[0], "#ffffff", CLASSES[1]])
+        odds = densities[1] - densities[0]
+        share = axes.imshow(
+            1 / (1 + np.exp(-odds)),
+            extent=(-reach, reach, -reach, reach),
+            origin="lower",
+            cmap=tint,
+            alpha=0.35,
+            vmin=0,
+            vmax=1,
+            interpolation="bilinear",
+        )
+        for label, (name, marker) in enumerate((("class 0", "o"), ("class 1", "^"))):
+            levels = densities[label].max() - np.array([4.0, 2.0, 0.7])
+            axes.contour(
+                axis, axis, densities[label], levels, colors=CLASSES[label], linewidths=0.8,
+                linestyles="solid",
+            )  # fmt: skip
+            points = data.x[data.label == label]
+            axes.plot(
+                *points.T, marker, color=CLASSES[label], markersize=4, alpha=0.9, label=name,
+                markeredgecolor="white", markeredgewidth=0.4,
+            )  # fmt: skip
+        axes.contour(axis, axis, odds, [0], colors="#344054", linewidths=1.6, linestyles=":")
+        handles, labels = axes.get_legend_handles_labels()
+        handles.append(Line2D([], [], color="#344054", linestyle=":"))
+        labels.append("true boundary")
+        for name, dashes in (("hard", "-"), ("soft, T = 1", "--")):
+            w1, w2 = surfaces[name].minimum
+            (line,) = axes.plot(axis, -axis * w1 / w2, dashes, color=TARGETS[name], linewidth=1.3)
+            handles.append(line)
+            labels.append(f"learnt, {name}")
+        bar = figure.colorbar(share, ax=axes, shrink=0.8, pad=0.03)
+        bar.set_label("posterior of class 1")
+        bar.outline.set_visible(False)
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="$x_1$", ylabel="$x_2$")
+        axes.set_title("Two classes in the plane, each a mixture of two Gaussians", pad=36)
+        axes.grid(False)
+        axes.legend(
+            handles, labels, ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 1.0),
+            columnspacing=1.0, handletextpad=0.5, borderpad=0,
+        )  # fmt: skip
+    save_figure(figure, stem)
+
+
+def draw_toy_surfaces(stem: str | Path, data: ToyData, surfaces: Mapping[str, Surface]) -> None:
+    """Draw the loss over the weight plane under hard and soft targets.
+
+    Two surfaces on one scale with their minima; below, contours of all surfaces in one plane,
+    and how much the gradient scatters between points on the way to the minimum.
+
+    Parameters
+    ----------
+    stem : path
+        Of the files, without suffix.
+    data : ToyData
+    surfaces : mapping
+        From `darkknowledge.landscape.toy_surfaces`.
+    """
+    hard, soft = surfaces["hard"], surfaces["soft, T = 1"]
+    top = max(surface.loss.max() for surface in (hard, soft))
+    with plt.rc_context(STYLE):
+        figure = plt.figure(figsize=(9.2, 7.6))
+        layout = figure.add_gridspec(
+            2, 2, height_ratios=(1.35, 1), hspace=0.2, wspace=0.24, left=0.07, right=0.97,
+            top=0.93, bottom=0.07,
+        )  # fmt: skip
+        for column, surface in enumerate((hard, soft)):
+            axes = figure.add_subplot(layout[0, column], projection="3d", computed_zorder=False)
+            _surface(axes, surface, top)
+        axes = figure.add_subplot(layout[1, 0])
+        for name, surface in surfaces.items():
+            levels = surface.minimum_loss + np.array([0.02, 0.1, 0.3])
+            axes.contour(
+                surface.w1, surface.w2, surface.loss, levels, colors=TARGETS[name],
+                linewidths=(1.5, 1.1, 0.8),
+            )  # fmt: skip
+            axes.plot(
+                *surface.minimum, "*", color=TARGETS[name], markersize=12,
+                markeredgecolor="white", label=name,
+            )  # fmt: skip
+        axes.set(xlabel="$w_1$", ylabel="$w_2$", aspect="equal")
+        axes.set(xlim=(hard.w1[0], hard.w1[-1]), ylim=(hard.w2[0], hard.w2[-1]))
+        axes.set_title("Minima; contours 0.02, 0.1, 0.3 nats above")
+        axes.legend(loc="lower left", title="targets", alignment="left")
+        axes = figure.add_subplot(layout[1, 1])
+        _scatter_on_the_way(axes, data, surfaces)
+    save_figure(figure, stem)
+
+
+def draw_learning_curves(
+    stem: str | Path,
+    curves: Sequence[Mapping[str, Any]],
+    styles: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Draw the cross-validation loss and frame accuracy of all runs against the epoch.
+
+    Parameters
+    ----------
+    stem : path
+        Of the files, without suffix.
+    curves : sequence of mapping
+        One for each run and seed: ``run``, ``label``, ``seed``, and ``metrics``, the rows of the
+        run's metrics file (``phase``, ``epoch``, ``cv_ce`` in nats per frame, ``cv_fa`` in per
+        cent, ``accepted``).
+    styles : mapping
+        From `run_styles`.
+    """
+    curves = [curve for curve in curves if curve["metrics"]]
+    order = list(dict.fromkeys(curve["run"] for curve in curves))
+    panels = (
+        ("cv_ce", "cross-entropy, nats per frame", "Cross-validation loss"),
+        ("cv_fa", "frame accuracy, %", "Cross-validation frame accuracy"),
+    )
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.4), layout="constrained")
+        for panel, (key, unit, title) in zip(axes, panels, strict=True):
+            seen = set()
+            for curve in curves:
+                style = styles[curve["run"]]
+                faint = 0.35 if curve["run"] in seen else 1.0
+                seen.add(curve["run"])
+                _curve(panel, curve["metrics"], key, style, faint)
+            panel.set(xlabel="epoch", ylabel=unit, title=title)
+            panel.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+            panel.margins(x=0.03)
+        labels = {curve["run"]: curve["label"] for curve in curves}
+        handles = [Line2D([], [], label=labels[run], **styles[run]) for run in order]
+        phases = {row["phase"] for curve in curves for row in curve["metrics"]}
+        marks = [
+            Line2D([], [], color="#667085", linestyle=dashes, label=f"{phase} targets")
+            for phase, dashes in PHASES.items()
+            if phase in phases
+        ]
+        marks.append(
+            Line2D([], [], color="#667085", marker="o", linestyle="none", label="epoch kept")
+        )
+        figure.legend(handles=handles, loc="outside lower left", ncols=3)
+        figure.legend(handles=marks, loc="outside lower right", ncols=2)
+    save_figure(figure, stem)
+
+
+def draw_conditions(
+    stem: str | Path,
+    systems: Sequence[Mapping[str, Any]],
+    styles: Mapping[str, Mapping[str, str]],
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Draw the word error rate of every system in every condition, grouped A to D.
+
+    Parameters
+    ----------
+    stem : path
+        Of the files, without suffix.
+    systems : sequence of mapping
+        One for each run and seed: ``run``, ``label`` and ``score``, with ``conditions``: for
+        each, ``errors`` and ``words``. The mean over seeds is drawn.
+    styles : mapping
+        From `run_styles`.
+    names : mapping, optional
+        What a condition is, such as ``babble``.
+    """
+    systems = [system for system in systems if system.get("score")]
+    order = list(dict.fromkeys(system["run"] for system in systems))
+    labels = {system["run"]: system["label"] for system in systems}
+    present = {c for system in systems for c in system["score"]["conditions"]}
+    conditions = [c for c in CONDITIONS if c in present]
+    places = {c: i + 0.6 * "ABCD".index(group(c)) for i, c in enumerate(conditions)}
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(9.6, 4.6), layout="constrained")
+        for letter in "ABCD":
+            members = [places[c] for c in conditions if group(c) == letter]
+            if members:
+                axes.axvspan(members[0] - 0.55, members[-1] + 0.55, color="#f2f4f7", zorder=0)
+                axes.text(
+                    (members[0] + members[-1]) / 2, 1.015, letter, ha="center", weight="bold",
+                    transform=axes.get_xaxis_transform(),
+                )  # fmt: skip
+        dodge = np.linspace(-0.36, 0.36, len(order)) if len(order) != 1 else [0.0]
+        for run, shift in zip(order, dodge, strict=True):
+            rates = {c: [] for c in conditions}
+            for system in systems:
+                if system["run"] == run:
+                    for c, counts in system["score"]["conditions"].items():
+                        rates[c].append(100 * counts["errors"] / counts["words"])
+            found = [c for c in conditions if rates[c]]
+            axes.plot(
+                [places[c] + shift for c in found],
+                [np.mean(rates[c]) for c in found],
+                linestyle="none", markersize=5, markeredgecolor="white", markeredgewidth=0.4,
+                label=labels[run], **styles[run],
+            )  # fmt: skip
+        texts = [f"{c} {names[c]}" if names and c in names else c for c in conditions]
+        turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if names else {}
+        axes.set_xticks([places[c] for c in conditions], texts, **turn)
+        axes.tick_params(axis="x", length=0)
+        axes.grid(axis="x", visible=False)
+        axes.set(ylim=(0, None), ylabel="word error rate, %", xlabel="test condition")
+        axes.margins(x=0.02)
+        axes.set_title("Word error rate by condition", pad=18)
+        handles, texts = axes.get_legend_handles_labels()
+        columns = max(1, min(4, len(order)))
+        figure.legend(handles, texts, loc="outside lower center", ncols=columns)
+    save_figure(figure, stem)
+
+
+PHASES = {"hard": "-", "soft": (0, (4, 2)), "reg": (0, (6, 1.5, 1, 1.5))}
+
+
+def _curve(
+    axes: plt.Axes, rows: Sequence[Mapping], key: str, style: Mapping[str, str], alpha: float
+) -> None:
+    for first, row in enumerate(rows):
+        if first and row["phase"] == rows[first - 1]["phase"]:
+            continue
+        last = first
+        while last + 1 < len(rows) and rows[last + 1]["phase"] == row["phase"]:
+            last += 1
+        # the first epoch of a later phase is joined to the last of the one before
+        part = rows[max(first - 1, 0) : last + 1]
+        axes.plot(
+            [r["epoch"] for r in part], [r[key] for r in part], alpha=alpha,
+            color=style["color"], linestyle=PHASES.get(row["phase"], "-"), linewidth=1.4,
+        )  # fmt: skip
+    kept = [row for row in rows if row.get("accepted", True)] or rows
+    axes.plot(
+        kept[-1]["epoch"], kept[-1][key], style["marker"], color=style["color"], alpha=alpha,
+        markersize=6, markeredgecolor="white", markeredgewidth=0.5, zorder=4,
+    )  # fmt: skip
+
+
+def _surface(axes: plt.Axes, surface: Surface, top: float) -> None:
+    step = max(1, (len(surface.w1) - 1) // 33)
+    w1, w2 = np.meshgrid(surface.w1[::step], surface.w2[::step])
+    axes.plot_surface(
+        w1, w2, surface.loss[::step, ::step], cmap="viridis", vmin=0, vmax=top, linewidth=0.15,
+        edgecolor="#ffffff66", rcount=60, ccount=60, zorder=1,
+    )  # fmt: skip
+    axes.contour(
+        surface.w1, surface.w2, surface.loss, surface.minimum_loss + np.array([0.02, 0.1, 0.3, 1]),
+        colors="white", linewidths=0.9, zorder=2,
+    )  # fmt: skip
+    axes.plot(
+        *surface.minimum, surface.minimum_loss, "*", color="#D55E00", markersize=13,
+        markeredgecolor="white", zorder=4,
+    )  # fmt: skip
+    axes.set(xlabel="$w_1$", ylabel="$w_2$", zlabel="cross-entropy, nats", zlim=(0, top))
+    axes.view_init(elev=30, azim=40)
+    axes.set_box_aspect((1, 1, 0.75), zoom=0.98)
+    axes.locator_params(axis="both", nbins=6)
+    axes.locator_params(axis="z", nbins=5)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.pane.set_facecolor("#fafafa")
+        axis.pane.set_edgecolor("#d0d5dd")
+    axes.set_title(
+        f"{_targets(surface.targets)}\n"
+        f"minimum {surface.minimum_loss:.3f} at "
+        f"({surface.minimum[0]:.2f}, {surface.minimum[1]:.2f})\n"
+        f"largest curvature there {surface.curvatures[0]:.3f}, condition {surface.condition:.1f}",
+        loc="center",
+        fontsize=9,
+    )
+
+
+def _targets(name: str) -> str:
+    kind, _, temperature = name.partition(",")
+    return f"{kind.capitalize()} targets{',' if temperature else ''}{temperature}"
+
+
+def _scatter_on_the_way(axes: plt.Axes, data: ToyData, surfaces: Mapping[str, Surface]) -> None:
+    way = np.linspace(0, 1.5, 61)
+    values = {"hard": data.label.astype(float)}
+    for temperature in (1, 2):
+        values[f"soft, T = {temperature}"] = soften(data.posterior, temperature)
+    for name, surface in surfaces.items():
+        variances = [gradient_variance(s * surface.minimum, data.x, values[name]) for s in way]
+        label = f"{name}: {surface.gradient_variance:.3f} at the minimum"
+        axes.plot(way, variances, color=TARGETS[name], label=label)
+        axes.plot(
+            1, surface.gradient_variance, "*", color=TARGETS[name], markersize=12,
+            markeredgecolor="white", zorder=4,
+        )  # fmt: skip
+    axes.set(
+        xlabel="way from w = 0 (0) through the minimum (1)",
+        ylabel="trace of the covariance",
+        ylim=(0, None),
+        xlim=(0, 1.5),
+    )
+    axes.set_title("Scatter of the gradient between points")
+    axes.legend(title="targets", alignment="left")

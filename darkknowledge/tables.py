@@ -1,0 +1,442 @@
+"""Tables of results: rows from summaries and scores, and their CSV, Markdown, LaTeX and HTML."""
+
+import html
+import math
+import statistics
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from darkknowledge.errors import DataError
+from darkknowledge.files import read_json, write_text
+from darkknowledge.papers import PAPERS
+
+TARGET_NAMES = {"hard": "Hard", "soft": "Soft", "reg": "Soft+Hard", "pretrain": "Soft, Hard"}
+
+# column, heading, digits after the point; in the order of the paper's table
+COLUMNS = (
+    ("tr_fa", "TR FA %", 1),
+    ("cv_fa", "CV FA %", 1),
+    ("wer", "WER %", 2),
+    ("wer_A", "A", 2),
+    ("wer_B", "B", 2),
+    ("wer_C", "C", 2),
+    ("wer_D", "D", 2),
+)
+PAPER_COLUMNS = (
+    ("paper_tr_fa", "TR FA %", 1),
+    ("paper_cv_fa", "CV FA %", 1),
+    ("paper_dev_wer", "dev WER %", 2),
+    ("paper_wer", "WER %", 2),
+)
+
+TABLE_CSS = """
+.results { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.results th, .results td { padding: .35em .55em; text-align: right; }
+.results th:first-child, .results td:first-child, .results .text { text-align: left; }
+.results td:first-child { position: sticky; left: 0; background: #fff; }
+.results thead th { font-weight: 600; vertical-align: bottom; }
+.results thead tr:last-child th { border-bottom: 1.5px solid currentColor; }
+.results thead tr:first-child { border-top: 1.5px solid currentColor; }
+.results tbody tr:last-child td { border-bottom: 1.5px solid currentColor; }
+.results tbody tr:hover { background: #8881; }
+.results .span { text-align: center; border-bottom: 1px solid #8886; }
+.results .paper { color: #667085; }
+.results td.paper.first, .results th.paper.first { border-left: 1px solid #8885; }
+.results .best { font-weight: 700; }
+.results .spread { opacity: .7; font-size: .88em; font-weight: 400; }
+.results .gap { color: #b42318; text-align: left; white-space: normal; }
+.note { color: #667085; font-size: .9em; max-width: 62rem; }
+"""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #1d2939; margin: 2rem; }}
+.wide {{ overflow-x: auto; }}
+{css}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def word_error_rates(score: Mapping[str, Any]) -> dict[str, float]:
+    """Word error rates of all conditions together and of each group.
+
+    Parameters
+    ----------
+    score : mapping
+        As `darkknowledge.scoring.Score.record` gives it: ``total`` and ``groups``, with
+        ``errors`` and ``words`` in each.
+
+    Returns
+    -------
+    dict
+        ``wer`` and, for each group that there is, ``wer_A`` to ``wer_D``; per cent.
+
+    Raises
+    ------
+    DataError
+        If a key is absent or a group has no words.
+    """
+    try:
+        counts = {"wer": score["total"]}
+        counts |= {f"wer_{name}": group for name, group in sorted(score["groups"].items())}
+        return {name: 100 * count["errors"] / count["words"] for name, count in counts.items()}
+    except (KeyError, ZeroDivisionError) as error:
+        raise DataError(
+            f"a score without {error if isinstance(error, KeyError) else 'words'}; "
+            "delete the decoding's score.json and run snakemake"
+        ) from error
+
+
+def table_rows(
+    runs: Sequence[Mapping[str, Any]],
+    results: Iterable[Mapping[str, Any]],
+    paper: str | None = None,
+) -> pd.DataFrame:
+    """Gather the rows of a table of results.
+
+    Parameters
+    ----------
+    runs : sequence of mapping
+        In the order of the rows: ``run``, and if there are any ``label``, ``targets`` and
+        ``temperature``. A GMM stage is a run without targets.
+    results : iterable of mapping
+        One for each run and seed: ``run``, ``seed``, ``summary`` (with ``tr_fa`` and ``cv_fa``
+        in per cent and ``parameters``; absent for a GMM), ``score`` (as for
+        `word_error_rates`). Where ``summary`` or ``score`` is None or absent, ``problem`` may
+        say why.
+    paper : str, optional
+        Key of `darkknowledge.papers.PAPERS`, whose rows are matched by label.
+
+    Returns
+    -------
+    DataFrame
+        One row for each run: ``run``, ``model``, ``targets``, then for ``tr_fa``, ``cv_fa``,
+        ``wer`` and ``wer_A`` to ``wer_D`` the mean over seeds and, in ``*_std``, the standard
+        deviation (n − 1; NaN for one seed), ``parameters``, ``seeds``, ``paper_*`` and
+        ``problem``, empty where nothing is wrong.
+
+    Raises
+    ------
+    DataError
+        If the paper's table is not known or a score is damaged.
+    """
+    if paper is not None and paper not in PAPERS:
+        raise DataError(f"no table {paper!r} of a paper; known: {', '.join(PAPERS)}")
+    printed = PAPERS[paper]["rows"] if paper else {}
+    by_run: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        by_run.setdefault(result["run"], []).append(result)
+    rows = []
+    for run in runs:
+        name, label = run["run"], run.get("label") or run["run"]
+        targets = run.get("targets")
+        values: dict[str, list[float]] = {}
+        problems: dict[str, list[str]] = {}
+        for result in sorted(by_run.get(name, []), key=lambda result: str(result.get("seed"))):
+            summary, score = result.get("summary"), result.get("score")
+            numbers = dict(word_error_rates(score)) if score else {}
+            for key in ("tr_fa", "cv_fa", "parameters"):
+                if summary and key in summary:
+                    numbers[key] = summary[key]
+            if score is None or (targets and summary is None):
+                lacking = "not decoded" if score is None and summary else "no result"
+                reason = result.get("problem") or lacking
+                problems.setdefault(reason, []).append(str(result.get("seed", "")))
+            for key, value in numbers.items():
+                values.setdefault(key, []).append(value)
+        if name not in by_run:
+            problems["no result"] = [""]
+        row: dict[str, Any] = {
+            "run": name,
+            "model": label,
+            "targets": TARGET_NAMES.get(targets, targets) if targets else "",
+        }
+        for key, _, _ in COLUMNS:
+            found = values.get(key, [])
+            row[key] = statistics.fmean(found) if found else math.nan
+            row[f"{key}_std"] = statistics.stdev(found) if len(found) > 1 else math.nan
+        row["parameters"] = values.get("parameters", [math.nan])[0]
+        row["seeds"] = len(values.get("wer", []))
+        for key, _, _ in PAPER_COLUMNS:
+            row[key] = printed.get(label, {}).get(key.removeprefix("paper_"), math.nan)
+        row["problem"] = "; ".join(map(_problem, problems, problems.values()))
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    table["parameters"] = table["parameters"].astype("Int64")
+    table.attrs["paper"] = paper
+    return table
+
+
+def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
+    """Gather the rows of a table from the files of its runs.
+
+    Parameters
+    ----------
+    spec : mapping
+        ``rows`` and ``paper`` as `table_rows` takes them; ``systems``, a list of [run, seed];
+        ``scores``, the score file of each; and, where networks are compared, ``summaries``.
+
+    Returns
+    -------
+    DataFrame
+        As from `table_rows`.
+    """
+    summaries = spec.get("summaries") or [None] * len(spec["systems"])
+    results = [
+        {
+            "run": run,
+            "seed": seed,
+            "summary": read_json(summary) if summary else None,
+            "score": read_json(score),
+        }
+        for (run, seed), summary, score in zip(
+            spec["systems"], summaries, spec["scores"], strict=True
+        )
+    ]
+    return table_rows(spec["rows"], results, spec.get("paper"))
+
+
+def write_table(table: pd.DataFrame, stem: str | Path, title: str = "") -> None:
+    """Write a table as ``.csv``, ``.md``, ``.tex`` and ``.html``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `table_rows`.
+    stem : path
+        Of the four files, without suffix.
+    title : str
+        Caption.
+    """
+    stem = Path(stem)
+    notes = table_notes(table)
+    csv = table.dropna(axis=1, how="all").to_csv(index=False, float_format="%.4f")
+    write_text(f"{stem}.csv", csv)
+    lines = [f"**{title}**", ""] if title else []
+    lines += [markdown_table(table), "", *(f"{note}  " for note in notes)]
+    write_text(f"{stem}.md", "\n".join(line.rstrip(" ") for line in lines).rstrip() + "\n")
+    write_text(f"{stem}.tex", latex_table(table, title))
+    body = html_table(table)
+    page = PAGE.format(title=html.escape(title or stem.name), css=TABLE_CSS, body=body)
+    write_text(f"{stem}.html", page)
+
+
+def table_notes(table: pd.DataFrame) -> list[str]:
+    """Say in words what the columns are, how many seeds they hold, and what is missing."""
+    has_fa = table["tr_fa"].notna().any() or table["cv_fa"].notna().any()
+    what = ["TR FA, CV FA: frame accuracy on the training and the cross-validation set."]
+    notes = what if has_fa else []
+    notes.append(
+        "WER: of all test conditions together, by the words of each; A clean, B noisy, "
+        "C clean with the second microphone, D noisy with the second microphone."
+    )
+    seeds = sorted({int(n) for n in table["seeds"] if n})
+    if seeds and max(seeds) > 1:
+        count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        notes.append(f"Mean ± standard deviation over {count} seeds.")
+    elif seeds and has_fa:
+        notes.append("One seed: differences of a few tenths may be chance.")
+    paper = table.attrs.get("paper")
+    if paper and any(table[key].notna().any() for key, _, _ in PAPER_COLUMNS):
+        source = PAPERS[paper]
+        notes.append(
+            f"Paper columns: {source['source']}, on {source['corpus']}. Another corpus: compare "
+            "the order of the rows and the differences, not the values."
+        )
+    for _, row in table[table["problem"] != ""].iterrows():
+        notes.append(f"{row['model']}: {row['problem']}.")
+    return notes
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """Format a table as Markdown; the least WER is bold."""
+    heads, cells = _cells(table, lambda text: f"**{text}**", "–")
+    rows = [heads, ["---" if head in ("Model", "Targets") else "---:" for head in heads], *cells]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def latex_table(table: pd.DataFrame, title: str = "") -> str:
+    """Format a table as LaTeX with the rules of booktabs; the least WER is bold."""
+    heads, cells = _cells(table, lambda text: rf"\textbf{{{text}}}", "--", _latex, r"$\pm$")
+    texts = sum(head in ("Model", "Targets") for head in heads)
+    top = []
+    papers = sum(head.startswith("paper ") for head in heads)
+    if papers:
+        source = PAPERS[table.attrs["paper"]]
+        ours = len(heads) - texts - papers
+        span = rf"\multicolumn{{{papers}}}{{c}}{{paper, {_latex(source['corpus'])}}}"
+        top = [
+            rf"{'& ' * texts}\multicolumn{{{ours}}}{{c}}{{this study}} & {span} \\",
+            rf"\cmidrule(lr){{{texts + 1}-{texts + ours}}}"
+            rf"\cmidrule(lr){{{texts + ours + 1}-{len(heads)}}}",
+        ]
+    shown = [_latex(head.removeprefix("paper ")) for head in heads]
+    lines = [
+        r"% \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        *([rf"\caption{{{_latex(title)}}}"] if title else []),
+        rf"\begin{{tabular}}{{{'l' * texts}{'r' * (len(heads) - texts)}}}",
+        r"\toprule",
+        *top,
+        " & ".join(shown) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in cells),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\smallskip\footnotesize",
+        *(_latex(note) for note in table_notes(table)),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def html_table(table: pd.DataFrame) -> str:
+    """Format a table as an HTML fragment to be shown under `TABLE_CSS`."""
+    columns, papers, best = _shown(table)
+    texts = ["Model"] + (["Targets"] if (table["targets"] != "").any() else [])
+    has_parameters = table["parameters"].notna().any()
+    ours = len(columns) + has_parameters
+    lines = ['<div class="wide"><table class="results">', "<thead>"]
+    if papers:
+        source = PAPERS[table.attrs["paper"]]
+        lines.append(
+            f'<tr><th colspan="{len(texts)}"></th><th class="span" colspan="{ours}">this study'
+            f'</th><th class="span paper first" colspan="{len(papers)}">paper, '
+            f"{html.escape(source['corpus'])}</th></tr>"
+        )
+    heads = [f'<th class="text">{head}</th>' for head in texts]
+    heads += [f"<th>{head}</th>" for _, head, _ in columns]
+    heads += ["<th>Parameters</th>"] if has_parameters else []
+    heads += [
+        f'<th class="paper{" first" if not i else ""}">{head}</th>'
+        for i, (_, head, _) in enumerate(papers)
+    ]
+    lines += [f"<tr>{''.join(heads)}</tr>", "</thead>", "<tbody>"]
+    for index, row in table.iterrows():
+        cells = [f'<td class="text">{html.escape(row["model"])}</td>']
+        if len(texts) > 1:
+            cells.append(f'<td class="text">{html.escape(row["targets"])}</td>')
+        if all(math.isnan(row[key]) for key, _, _ in columns) and row["problem"]:
+            cells.append(f'<td class="gap" colspan="{ours}">{html.escape(row["problem"])}</td>')
+        else:
+            for key, _, digits in columns:
+                mean, spread = _number(row[key], digits), ""
+                if not math.isnan(row[f"{key}_std"]):
+                    number = _number(row[f"{key}_std"], digits)
+                    spread = f' <span class="spread">± {number}</span>'
+                kind = ' class="best"' if (index, key) in best else ""
+                cells.append(f"<td{kind}>{mean or '–'}{spread}</td>")
+            if has_parameters:
+                cells.append(f"<td>{_millions(row['parameters']) or '–'}</td>")
+        cells += [
+            f'<td class="paper{" first" if not i else ""}">{_number(row[key], digits) or "–"}</td>'
+            for i, (key, _, digits) in enumerate(papers)
+        ]
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    lines += ["</tbody>", "</table></div>"]
+    notes = "<br>\n".join(html.escape(note) for note in table_notes(table))
+    lines.append(f'<p class="note">{notes}</p>')
+    return "\n".join(lines)
+
+
+def terminal_table(table: pd.DataFrame, title: str = "") -> str:
+    """Format a table as aligned text for a terminal, its notes below."""
+    heads, cells = _cells(table, str, "-")
+    papers = [head.startswith("paper ") for head in heads]
+    heads = [head.removeprefix("paper ") for head in heads]
+    widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
+
+    def line(row: Sequence[str]) -> str:
+        text = ""
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            gap = " | " if papers[i] and not papers[i - 1] else "  " if i else ""
+            side = "<" if heads[i] in ("Model", "Targets") else ">"
+            text += f"{gap}{cell:{side}{width}}"
+        return text.rstrip()
+
+    width = sum(widths) + 2 * (len(widths) - 1) + any(papers)
+    rule = "-" * width
+    top = []
+    if any(papers):
+        corpus = f"| paper, {PAPERS[table.attrs['paper']]['corpus']}"
+        top = [" " * (line(heads).index("|")) + corpus]
+    notes = [text for note in table_notes(table) for text in textwrap.wrap(note, max(width, 60))]
+    body = [*top, line(heads), rule, *map(line, cells), rule, *notes]
+    return "\n".join([title, *body] if title else body) + "\n"
+
+
+def _problem(reason: str, seeds: Sequence[str]) -> str:
+    if not any(seeds):
+        return reason
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}"
+
+
+def _shown(table: pd.DataFrame) -> tuple[list, list, set]:
+    columns = [column for column in COLUMNS if table[column[0]].notna().any()]
+    if not columns:
+        columns = [column for column in COLUMNS if column[0] == "wer"]
+    papers = [column for column in PAPER_COLUMNS if table[column[0]].notna().any()]
+    best = set()
+    for key, _, digits in columns:
+        if key.startswith("wer") and table[key].notna().sum() > 1:
+            rounded = table[key].round(digits)
+            best |= {(index, key) for index in table.index[rounded == rounded.min()]}
+    return columns, papers, best
+
+
+def _cells(
+    table: pd.DataFrame, bold, dash: str, escape=str, spread: str = "±"
+) -> tuple[list[str], list[list[str]]]:
+    columns, papers, best = _shown(table)
+    has_targets = (table["targets"] != "").any()
+    has_parameters = table["parameters"].notna().any()
+    heads = ["Model"] + (["Targets"] if has_targets else [])
+    heads += [head for _, head, _ in columns]
+    heads += (["Parameters"] if has_parameters else []) + [f"paper {h}" for _, h, _ in papers]
+    rows = []
+    for index, row in table.iterrows():
+        cells = [escape(row["model"])] + ([escape(row["targets"])] if has_targets else [])
+        for key, _, digits in columns:
+            text = _number(row[key], digits) or dash
+            if (index, key) in best:
+                text = bold(text)
+            if not math.isnan(row[f"{key}_std"]):
+                text += f" {spread} {_number(row[f'{key}_std'], digits)}"
+            cells.append(text)
+        if has_parameters:
+            cells.append(_millions(row["parameters"]) or dash)
+        cells += [_number(row[key], digits) or dash for key, _, digits in papers]
+        rows.append(cells)
+    return heads, rows
+
+
+def _number(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _millions(count) -> str:
+    if pd.isna(count):
+        return ""
+    return f"{count / 1e6:.2f} M" if count >= 1e5 else f"{count / 1e3:.1f} k"
+
+
+def _latex(text: str) -> str:
+    replacements = {"\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--", "−": "$-$"}
+    replacements |= {c: f"\\{c}" for c in "&%$#_{}"}
+    return "".join(replacements.get(c, c) for c in text)

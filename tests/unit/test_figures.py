@@ -1,0 +1,84 @@
+import re
+
+import pytest
+
+from darkknowledge.figures import (
+    COLOURS,
+    draw_conditions,
+    draw_learning_curves,
+    draw_toy_data,
+    draw_toy_surfaces,
+    run_styles,
+)
+from darkknowledge.landscape import toy_data, toy_surfaces
+
+
+def rows(*phases):
+    found = []
+    for phase in phases:
+        for _ in range(3):
+            n = len(found) + 1
+            found.append(
+                {"phase": phase, "epoch": n, "cv_ce": 3 / n, "cv_fa": 50.0 - 9 / n}
+                | {"accepted": n != 3}
+            )
+    return found
+
+
+def curves():
+    return [
+        {"run": "dnn", "label": "DNN", "seed": 1, "metrics": rows("hard")},
+        {"run": "rnn", "label": "RNN", "seed": 1, "metrics": rows("soft", "hard")},
+        {"run": "rnn", "label": "RNN", "seed": 2, "metrics": rows("soft", "hard")},
+        {"run": "lost", "label": "lost", "seed": 1, "metrics": []},
+    ]
+
+
+def systems():
+    conditions = ("01", "02", "08", "14")
+    score = {"conditions": {c: {"errors": int(c), "words": 100} for c in conditions}}
+    return [
+        {"run": "dnn", "label": "DNN", "score": score},
+        {"run": "rnn", "label": "RNN", "score": score},
+        {"run": "lost", "label": "lost", "score": None},
+    ]
+
+
+STYLES = run_styles(["dnn", "rnn", "lost"])
+
+
+@pytest.fixture(scope="module")
+def toy():
+    data = toy_data(seed=1, points=100)
+    return data, toy_surfaces(data, points=15)
+
+
+def test_same_bytes_each_time(tmp_path, toy):
+    def draw(folder):
+        draw_toy_data(folder / "toy_data", *toy)
+        draw_toy_surfaces(folder / "toy_surfaces", *toy)
+        draw_learning_curves(folder / "learning_curves", curves(), STYLES)
+        draw_conditions(folder / "conditions", systems(), STYLES, {"02": "babble"})
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+    first, second = draw(tmp_path / "a"), draw(tmp_path / "b")
+    assert len(first) == 12
+    assert first == second
+    for name, data in first.items():
+        magic = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}[name[-3:]]
+        assert data.startswith(magic)
+        assert not re.search(rb"CreationDate|<dc:date>", data)
+
+
+def test_a_run_keeps_its_colour_when_runs_are_added():
+    few, many = run_styles("abc"), run_styles("abcdefghijklmnop")
+    assert all(few[run] == many[run] for run in few)
+    looks = [(style["color"], style["marker"]) for style in many.values()]
+    assert len(set(looks)) == len(looks)
+    assert len(set(COLOURS)) == len(COLOURS)
+
+
+def test_nothing_to_draw_is_no_crash(tmp_path):
+    draw_learning_curves(tmp_path / "a", [], STYLES)
+    draw_conditions(tmp_path / "b", [], STYLES)
+    assert len(list(tmp_path.iterdir())) == 6

@@ -1,0 +1,106 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from darkknowledge.datadir import DataDirectory
+from darkknowledge.errors import DataError
+from darkknowledge.report import corpus_numbers, outline, write_report
+from darkknowledge.tables import table_rows
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect/></svg>'
+VOID = {"meta", "link", "img", "br"}
+
+
+class Checker(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.ids, self.links = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        if tag == "a":
+            self.links.append(attrs["href"])
+        elif "href" in attrs or "src" in attrs:
+            self.sources.append(attrs.get("href") or attrs.get("src"))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def sets():
+    data = DataDirectory(
+        wav={"a-1": "", "a-2": "", "b-1": ""},
+        text={"a-1": ["ONE", "TWO"], "a-2": ["TWO"], "b-1": ["ONE"]},
+        speaker={"a-1": "a", "a-2": "a", "b-1": "b"},
+        condition={"a-1": "01", "a-2": "02", "b-1": "01"},
+        duration={"a-1": 1800.0, "a-2": 1800.0, "b-1": 900.0},
+    )
+    return {"train": data}
+
+
+def page(tmp_path, sets, **changes):
+    figure = tmp_path / "toy_data.svg"
+    figure.write_bytes(SVG)
+    score = {"total": {"errors": 1, "words": 10}, "groups": {}}
+    table = table_rows([{"run": "mono"}], [{"run": "mono", "score": score}])
+    options = {
+        "study": {"name": "s<1>", "seeds": [1, 2], "runs": {"dnn": {"teacher": None}}},
+        "tables": [("Table & 1", table)],
+        "figures": [("Figure 1", figure)],
+        "corpus": corpus_numbers(sets),
+        "provenance": {"command": "snakemake <x>", "versions": {"torch": "2.11.0"}},
+    } | changes
+    write_report(tmp_path / "report.html", **options)
+    return (tmp_path / "report.html").read_text()
+
+
+def test_corpus_numbers_by_hand(sets):
+    (row,) = corpus_numbers(sets).to_dict("records")
+    assert row == {
+        "set": "train",
+        "utterances": 3,
+        "hours": 1.25,
+        "speakers": 2,
+        "conditions": 2,
+        "words": 4,
+        "vocabulary": 2,
+    }
+
+
+def test_page_is_whole_and_alone(tmp_path, sets):
+    text = page(tmp_path, sets)
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert len(checker.ids) == len(set(checker.ids))
+    assert [link[1:] for link in checker.links] == checker.ids
+    assert all(source.startswith("data:") for source in checker.sources)
+    assert "url(" not in text and "@import" not in text and "<script" not in text
+    (image,) = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text)
+    assert base64.b64decode(image) == SVG
+    assert "s&lt;1&gt;" in text and "Table &amp; 1" in text and "snakemake &lt;x&gt;" in text
+    assert "true posterior (colour)" in text
+    assert "1 run, 2 seeds: 1.25 h train." in text
+    assert "torch 2.11.0" in text and "10.00" in text
+
+
+def test_same_bytes_each_time(tmp_path, sets):
+    assert page(tmp_path, sets) == page(tmp_path, sets)
+
+
+def test_lost_figure_is_named(tmp_path, sets):
+    with pytest.raises(DataError, match="lost.svg: no such figure"):
+        page(tmp_path, sets, figures=[("F", tmp_path / "lost.svg")])
+    with pytest.raises(DataError, match="expected .svg or .png"):
+        page(tmp_path, sets, figures=[("F", tmp_path / "figure.pdf")])
+
+
+def test_outline():
+    value = {"a": {"b": [1, 2.5], "c": None, "d": {}}, "e": True}
+    assert outline(value) == "a:\n  b: [1, 2.5]\n  c: null\n  d: {}\ne: true"

@@ -1,0 +1,152 @@
+import math
+
+import pandas as pd
+import pytest
+
+from darkknowledge.corpora.conditions import group
+from darkknowledge.errors import DataError
+from darkknowledge.papers import PAPERS
+from darkknowledge.scoring import Counts, Score
+from darkknowledge.tables import (
+    html_table,
+    latex_table,
+    markdown_table,
+    table_notes,
+    table_rows,
+    terminal_table,
+    word_error_rates,
+    write_table,
+)
+
+TABLE1 = "1505.04630/table1"
+RUNS = [
+    {"run": "dnn", "label": "DNN (teacher)", "targets": "hard"},
+    {"run": "rnn", "label": "RNN-T2 (pretrain)", "targets": "pretrain"},
+]
+
+
+def score(**errors):
+    conditions = {c[1:]: Counts(100 - e, e) for c, e in errors.items()}
+    groups = {}
+    for condition, counts in conditions.items():
+        letter = group(condition)
+        groups[letter] = groups.get(letter, Counts()) + counts
+    return Score(conditions, groups, sum(conditions.values(), Counts())).record()
+
+
+def result(run, seed, errors, tr_fa=60.0, cv_fa=50.0):
+    return {
+        "run": run,
+        "seed": seed,
+        "summary": {"tr_fa": tr_fa, "cv_fa": cv_fa, "parameters": 1234567},
+        "score": score(c01=errors, c02=2 * errors, c03=4 * errors, c08=errors, c14=6 * errors),
+    }
+
+
+def test_word_error_rates_by_hand():
+    counts = {"A": {"errors": 1, "words": 50}, "D": {"errors": 9, "words": 30}}
+    rates = word_error_rates({"total": {"errors": 25, "words": 200}, "groups": counts})
+    assert rates == pytest.approx({"wer": 12.5, "wer_A": 2.0, "wer_D": 30.0})
+
+
+def test_damaged_score():
+    with pytest.raises(DataError, match="a score without 'total'"):
+        word_error_rates({"groups": {}})
+    with pytest.raises(DataError, match="a score without words"):
+        word_error_rates({"total": {"errors": 0, "words": 0}, "groups": {}})
+
+
+def test_mean_and_deviation_over_seeds():
+    results = [result("dnn", 1, 4, 60, 50), result("dnn", 2, 6, 62, 52), result("rnn", 1, 3)]
+    table = table_rows(RUNS, results, TABLE1).set_index("run")
+    dnn, rnn = table.loc["dnn"], table.loc["rnn"]
+    assert (dnn["tr_fa"], dnn["cv_fa"]) == (61, 51)
+    assert dnn["tr_fa_std"] == pytest.approx(math.sqrt(2))
+    # errors 4 (1 + 2 + 4 + 1 + 6) of 500 words, and 6 (...) of 500
+    assert dnn["wer"] == pytest.approx((100 * 56 / 500 + 100 * 84 / 500) / 2)
+    assert dnn["wer_std"] == pytest.approx((16.8 - 11.2) / math.sqrt(2))
+    assert dnn["wer_B"] == pytest.approx(100 * 5 * 6 / 200)
+    assert dnn["seeds"] == 2 and dnn["parameters"] == 1234567
+    assert dnn["targets"] == "Hard" and rnn["targets"] == "Soft, Hard"
+    assert math.isnan(rnn["wer_std"])
+    assert (rnn["paper_tr_fa"], rnn["paper_cv_fa"], rnn["paper_wer"]) == (64.6, 54.1, 10.57)
+    assert (table["problem"] == "").all()
+
+
+def test_one_seed_has_no_deviation():
+    table = table_rows(RUNS, [result("dnn", 1, 4), result("rnn", 1, 3)], TABLE1)
+    for text in (markdown_table(table), terminal_table(table), latex_table(table)):
+        assert "±" not in text and "pm" not in text
+        assert "nan" not in text.lower()
+    assert "One seed" in " ".join(table_notes(table))
+
+
+def test_a_lost_run_is_a_gap_with_its_reason():
+    lost = {"run": "rnn", "seed": 1, "summary": None, "score": None, "problem": "loss diverged"}
+    table = table_rows(RUNS, [result("dnn", 1, 4), result("dnn", 2, 5) | {"score": None}, lost])
+    assert list(table["problem"]) == ["seed 2: not decoded", "seed 1: loss diverged"]
+    assert "RNN-T2 (pretrain): seed 1: loss diverged." in table_notes(table)
+    assert "| RNN-T2 (pretrain) | Soft, Hard | – | –" in markdown_table(table)
+    assert '<td class="gap" colspan="8">seed 1: loss diverged</td>' in html_table(table)
+    nothing = table_rows(RUNS, [])
+    assert list(nothing["problem"]) == ["no result", "no result"]
+    for write in (markdown_table, latex_table, html_table, terminal_table):
+        assert "DNN" in write(nothing)
+
+
+def test_gmm_rows_have_no_frame_accuracy():
+    stages = [{"run": stage, "label": stage} for stage in ("mono", "tri1", "tri2b")]
+    results = [{"run": s["run"], "score": score(c01=9 - i)} for i, s in enumerate(stages)]
+    table = table_rows(stages, results, "kaldi/aurora4")
+    lines = terminal_table(table, "GMM").splitlines()
+    assert lines[0] == "GMM"
+    assert lines[2].split() == ["Model", "WER", "%", "A", "|", "WER", "%"]
+    assert lines[4].split() == ["mono", "9.00", "9.00", "|", "38.18"]
+    assert lines[5].split() == ["tri1", "8.00", "8.00", "|", "-"]
+    assert (table["problem"] == "").all()
+    assert "frame accuracy" not in terminal_table(table)
+
+
+def test_markdown_by_hand():
+    table = table_rows(RUNS, [result("dnn", 1, 4), result("rnn", 1, 3)], TABLE1)
+    assert markdown_table(table).splitlines()[2:] == [
+        "| DNN (teacher) | Hard | 60.0 | 50.0 | 11.20 | 4.00 | 12.00 | 4.00 | 24.00 | 1.23 M "
+        "| 63.0 | 45.2 | 11.40 |",
+        "| RNN-T2 (pretrain) | Soft, Hard | 60.0 | 50.0 | **8.40** | **3.00** | **9.00** "
+        "| **3.00** | **18.00** | 1.23 M | 64.6 | 54.1 | 10.57 |",
+    ]
+
+
+def test_files(tmp_path):
+    results = [result("dnn", s, 4 + s) for s in (1, 2)] + [result("rnn", 1, 3)]
+    table = table_rows([{**RUNS[0], "label": "A & B_<1>"}, RUNS[1]], results, TABLE1)
+    write_table(table, tmp_path / "table1", "Table 1: 100 %")
+    read = pd.read_csv(tmp_path / "table1.csv")
+    assert list(read["run"]) == ["dnn", "rnn"]
+    assert read["wer"][0] == pytest.approx(table["wer"][0], abs=1e-4)
+    assert read["parameters"][0] == 1234567
+    tex = (tmp_path / "table1.tex").read_text()
+    assert r"A \& B\_<1>" in tex and r"$\pm$" in tex and "±" not in tex
+    assert r"\caption{Table 1: 100 \%}" in tex
+    rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
+    assert {line.count("&") - 2 * line.count(r"\&") // 2 for line in rows[1:]} == {12}
+    page = (tmp_path / "table1.html").read_text()
+    assert "A &amp; B_&lt;1&gt;" in page and "another corpus" in page.lower()
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    write_table(table, tmp_path / "table1", "Table 1: 100 %")
+    assert before == {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+
+def test_unknown_paper_is_named():
+    with pytest.raises(DataError, match=r"no table 'x'.*1505\.04630/table1"):
+        table_rows(RUNS, [], "x")
+
+
+def test_papers_numbers():
+    rows = PAPERS[TABLE1]["rows"]
+    assert len(rows) == 8
+    assert rows["RNN-T1 (soft)"] == {"tr_fa": 59.4, "cv_fa": 49.9, "wer": 11.46}
+    assert min(rows, key=lambda label: rows[label]["wer"]) == "RNN-T2 (pretrain)"
+    for table in PAPERS.values():
+        for numbers in table["rows"].values():
+            assert all(0 < value < 100 for value in numbers.values())
