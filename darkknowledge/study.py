@@ -23,6 +23,7 @@ from darkknowledge.networks.options import (
     TargetOptions,
     TrainingOptions,
 )
+from darkknowledge.papers import PAPERS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 GMM_STAGES = ("mono", "tri1", "tri2b")
@@ -147,6 +148,24 @@ class Study:
             "network": network,
             "targets": targets,
             "training": plain(self.training[run]),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return the whole study in plain types, defaults left out, for the report."""
+        return {
+            "name": self.name,
+            "seeds": list(self.seeds),
+            "corpus": self.corpus_name,
+            self.corpus_name: plain(self.corpus),
+            "features": plain(self.features),
+            "hmm": plain(self.hmm),
+            "language_model": plain(self.language_model),
+            "graph": plain(self.graph),
+            "decoding": plain(self.decoding),
+            "soft_targets": plain(self.soft_targets),
+            "networks": {name: plain(network) for name, network in self.networks.items()},
+            "runs": {name: plain(run) for name, run in self.runs.items()},
+            "tables": {name: table.runs for name, table in self.tables.items()},
         }
 
     @property
@@ -409,8 +428,12 @@ def load_study(config: Mapping[str, Any]) -> Study:
         table = checker.validate(
             Table, {"runs": value} if isinstance(value, list) else value, f"tables.{key}"
         )
+        if key == "gmm":
+            checker.add("tables.gmm", "the name of the table of the Gaussian mixtures; choose another")
         if table is not None:
             typed_tables[key] = table
+            if table.paper is not None:
+                checker.named(f"tables.{key}.paper", table.paper, PAPERS, "table of a paper")
             for index, run in enumerate(table.runs):
                 checker.named(f"tables.{key}.{index}", run, runs, "run")
 

@@ -1,0 +1,36 @@
+"""From raw audio to tables of word error rates, for acoustic models that teach each other."""
+
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+from darkknowledge.study import StudyError, load_study
+
+
+configfile: "config.yaml"
+
+
+try:
+    study = load_study(config)
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+
+include: "rules/common.smk"
+include: "rules/corpus.smk"
+include: "rules/features.smk"
+include: "rules/alignments.smk"
+include: "rules/graph.smk"
+include: "rules/networks.smk"
+include: "rules/soft_targets.smk"
+include: "rules/decoding.smk"
+include: "rules/results.smk"
+include: "rules/targets.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{R}/summary.txt",

@@ -1,0 +1,66 @@
+"""Acoustic models of either kind, GMM-HMM or network, as scores of frames."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from darkknowledge.checkpoints import load_network
+from darkknowledge.features import load_features
+from darkknowledge.hmm.model import HmmModel
+from darkknowledge.networks.registry import stream_log_posteriors
+
+
+def network_features(
+    features: str | Path, cmvn: str | Path, speaker: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Read a network's input: filter banks, mean and variance normalised per speaker.
+
+    Parameters
+    ----------
+    features, cmvn : path
+        Indices of the raw features and of the speakers' statistics.
+    speaker : mapping
+        The speaker of each utterance.
+
+    Returns
+    -------
+    dict of utterance to (N, D) float32
+    """
+    return load_features(features, cmvn, speaker, variance=True)
+
+
+def acoustic_scores(
+    model: str | Path, features: str | Path, cmvn: str | Path, speaker: Mapping[str, str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Score every frame of a set against every pdf.
+
+    Parameters
+    ----------
+    model : path
+        A GMM-HMM (``.npz``) or a network (``.pt``).
+    features, cmvn : path
+        Indices of MFCC for a GMM-HMM, of filter banks for a network.
+    speaker : mapping
+        The speaker of each utterance.
+
+    Yields
+    ------
+    utterance : str
+    array : (N, pdfs) float32
+        Log-likelihoods of a GMM-HMM; log posteriors less log priors of a network.
+    """
+    if Path(model).suffix == ".npz":
+        hmm = HmmModel.read(model)
+        raw = load_features(features, cmvn, speaker, variance=False)
+        for utterance, mfcc in raw.items():
+            yield utterance, hmm.log_likelihoods(hmm.prepare(mfcc)).numpy()
+        return
+    network, log_priors, _ = load_network(model)
+    if torch.cuda.is_available():
+        network.cuda()
+    for utterance, scores in stream_log_posteriors(
+        network, network_features(features, cmvn, speaker)
+    ):
+        yield utterance, scores - log_priors.numpy()

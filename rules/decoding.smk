@@ -1,0 +1,63 @@
+"""An acoustic model and HCLG to hypotheses: scale and beam from dev, then every test condition.
+
+A system is a GMM stage (`mono`) or a run with its seed (`rnn-0/seed1`).
+
+Inputs: the model, graph/{stage}/HCLG.fst, features/{dev,test}
+Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}
+"""
+
+
+rule tune_decoding:
+    input:
+        unpack(system_features("dev")),
+        unpack(system_graph),
+        text=f"{R}/data/dev/text",
+        model=acoustic_model,
+    output:
+        tuning=f"{R}/decode/{{system}}/tuning.json",
+    log:
+        f"{LOGS}/tune_decoding/{{system}}.log",
+    benchmark:
+        f"{BENCHMARKS}/tune_decoding/{{system}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        gpu=system_gpu,
+        mem="2GB",
+        runtime="2h",
+    params:
+        code=code("tune_decoding"),
+        decoding=options("decoding"),
+    script:
+        "../scripts/tune_decoding.py"
+
+
+rule decode:
+    input:
+        unpack(system_features("test")),
+        unpack(system_graph),
+        text=f"{R}/data/test/text",
+        utt2cond=f"{R}/data/test/utt2cond",
+        model=acoustic_model,
+        tuning=f"{R}/decode/{{system}}/tuning.json",
+    output:
+        trn=f"{R}/decode/{{system}}/hypotheses.trn",
+        ctm=f"{R}/decode/{{system}}/hypotheses.ctm",
+        score=f"{R}/decode/{{system}}/score.json",
+    log:
+        f"{LOGS}/decode/{{system}}.log",
+    benchmark:
+        f"{BENCHMARKS}/decode/{{system}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        gpu=system_gpu,
+        mem="2GB",
+        runtime="4h",
+    params:
+        code=code("decode"),
+        decoding=options("decoding"),
+    script:
+        "../scripts/decode.py"

@@ -1,0 +1,54 @@
+"""Text, lexicon and tree to decoding graphs.
+
+Inputs: lang/{lexicon.txt,lm_text.txt}, hmm/{stage}/model.npz
+Outputs: lang/lm.arpa, graph/{stage}/{HCLG.fst,words.txt,boundaries.npy}
+"""
+
+
+rule estimate_lm:
+    input:
+        text=f"{R}/lang/lm_text.txt",
+        lexicon=f"{R}/lang/lexicon.txt",
+    output:
+        arpa=f"{R}/lang/lm.arpa",
+    log:
+        f"{LOGS}/estimate_lm.log",
+    benchmark:
+        f"{BENCHMARKS}/estimate_lm.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        code=code("estimate_lm"),
+        language_model=options("language_model"),
+    script:
+        "../scripts/estimate_lm.py"
+
+
+rule make_graph:
+    input:
+        model=f"{R}/hmm/{{stage}}/model.npz",
+        lexicon=f"{R}/lang/lexicon.txt",
+        arpa=f"{R}/lang/lm.arpa",
+    output:
+        graph=f"{R}/graph/{{stage}}/HCLG.fst",
+        words=f"{R}/graph/{{stage}}/words.txt",
+        boundaries=f"{R}/graph/{{stage}}/boundaries.npy",
+    log:
+        f"{LOGS}/make_graph/{{stage}}.log",
+    benchmark:
+        f"{BENCHMARKS}/make_graph/{{stage}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime="1h",
+    params:
+        code=code("make_graph"),
+        graph=options("graph"),
+    script:
+        "../scripts/make_graph.py"

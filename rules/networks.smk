@@ -1,0 +1,39 @@
+"""Filter banks, frame labels and soft targets to trained networks: teachers and students alike.
+
+Inputs: features/{train,dev}/fbank.scp, alignments/{train,dev}/pdf.scp, the teacher's cache
+Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}
+"""
+
+
+rule train_network:
+    input:
+        train_features=f"{R}/features/train/fbank.scp",
+        train_cmvn=f"{R}/features/train/cmvn_fbank.scp",
+        train_utt2spk=f"{R}/data/train/utt2spk",
+        train_alignments=f"{R}/alignments/train/pdf.scp",
+        dev_features=f"{R}/features/dev/fbank.scp",
+        dev_cmvn=f"{R}/features/dev/cmvn_fbank.scp",
+        dev_utt2spk=f"{R}/data/dev/utt2spk",
+        dev_alignments=f"{R}/alignments/dev/pdf.scp",
+        hmm=f"{R}/hmm/tri2b/model.npz",
+        soft_targets=soft_targets,
+    output:
+        model=f"{R}/networks/{{run}}/seed{{seed}}/model.pt",
+        metrics=f"{R}/networks/{{run}}/seed{{seed}}/metrics.jsonl",
+        summary=f"{R}/networks/{{run}}/seed{{seed}}/summary.json",
+    log:
+        f"{LOGS}/train_network/{{run}}.seed{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train_network/{{run}}.seed{{seed}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem="4GB",
+        runtime="8h",
+    params:
+        code=code("train_network"),
+        run=lambda wildcards: study.run_options(wildcards.run),
+    script:
+        "../scripts/train_network.py"

@@ -1,0 +1,152 @@
+"""Summaries, scores and training logs to tables, figures and one page.
+
+Inputs: networks/{run}/seed{seed}/{summary.json,metrics.jsonl}, decode/{system}/score.json
+Outputs: tables/{table}.*, figures/*, report.html, summary.txt
+"""
+
+
+localrules:
+    make_table,
+    compute_toy,
+    plot_toy,
+    plot_learning_curves,
+    plot_conditions,
+    write_report,
+
+
+rule make_table:
+    input:
+        lambda wildcards: table_files(wildcards.table),
+    output:
+        **{kind: f"{R}/tables/{{table}}.{kind}" for kind in TABLE_FORMATS},
+    log:
+        f"{LOGS}/make_table/{{table}}.log",
+    benchmark:
+        f"{BENCHMARKS}/make_table/{{table}}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        code=code("make_table"),
+        table=lambda wildcards: table_spec(wildcards.table),
+    script:
+        "../scripts/make_table.py"
+
+
+rule compute_toy:
+    output:
+        toy=f"{R}/figures/toy.npz",
+        numbers=f"{R}/figures/toy.csv",
+    log:
+        f"{LOGS}/compute_toy.log",
+    benchmark:
+        f"{BENCHMARKS}/compute_toy.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        code=code("compute_toy"),
+    script:
+        "../scripts/compute_toy.py"
+
+
+rule plot_toy:
+    input:
+        toy=f"{R}/figures/toy.npz",
+    output:
+        data=multiext(f"{R}/figures/toy_data", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        surfaces=multiext(f"{R}/figures/toy_surfaces", *[f".{kind}" for kind in FIGURE_FORMATS]),
+    log:
+        f"{LOGS}/plot_toy.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_toy.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        code=code("plot_toy"),
+    script:
+        "../scripts/plot_toy.py"
+
+
+rule plot_learning_curves:
+    input:
+        metrics=[f"{R}/networks/{system}/metrics.jsonl" for system in RUN_SEEDS],
+    output:
+        figure=multiext(f"{R}/figures/learning_curves", *[f".{kind}" for kind in FIGURE_FORMATS]),
+    log:
+        f"{LOGS}/plot_learning_curves.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_learning_curves.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        code=code("plot_learning_curves"),
+        systems=SYSTEMS,
+        rows=RUN_ROWS,
+    script:
+        "../scripts/plot_learning_curves.py"
+
+
+rule plot_conditions:
+    input:
+        scores=[f"{R}/decode/{system}/score.json" for system in RUN_SEEDS],
+    output:
+        figure=multiext(f"{R}/figures/conditions", *[f".{kind}" for kind in FIGURE_FORMATS]),
+    log:
+        f"{LOGS}/plot_conditions.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_conditions.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        code=code("plot_conditions"),
+        systems=SYSTEMS,
+        rows=RUN_ROWS,
+    script:
+        "../scripts/plot_conditions.py"
+
+
+rule write_report:
+    input:
+        results=sorted({file for name in TABLES for file in table_files(name)}),
+        tables=list(TABLES.values()),
+        figures=list(FIGURES.values()),
+        data=expand(f"{R}/data/{{set}}/wav.scp", set=SETS),
+    output:
+        report=f"{R}/report.html",
+        summary=f"{R}/summary.txt",
+    log:
+        f"{LOGS}/write_report.log",
+    benchmark:
+        f"{BENCHMARKS}/write_report.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        code=code("write_report"),
+        study=study.summary(),
+        tables={name: table_spec(name) for name in TABLES},
+        figures=[FIGURE_TITLES[name] for name in FIGURES],
+    script:
+        "../scripts/write_report.py"

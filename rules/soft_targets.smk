@@ -1,0 +1,34 @@
+"""A teacher's posteriors at one temperature, written once for all of its students.
+
+Inputs: networks/{run}/seed{seed}/model.pt, features/{train,dev}/fbank.scp
+Outputs: soft_targets/{run}/seed{seed}/T{temperature}.soft
+"""
+
+
+rule write_soft_targets:
+    input:
+        model=f"{R}/networks/{{run}}/seed{{seed}}/model.pt",
+        train_features=f"{R}/features/train/fbank.scp",
+        train_cmvn=f"{R}/features/train/cmvn_fbank.scp",
+        train_utt2spk=f"{R}/data/train/utt2spk",
+        dev_features=f"{R}/features/dev/fbank.scp",
+        dev_cmvn=f"{R}/features/dev/cmvn_fbank.scp",
+        dev_utt2spk=f"{R}/data/dev/utt2spk",
+    output:
+        cache=f"{R}/soft_targets/{{run}}/seed{{seed}}/T{{temperature}}.soft",
+    log:
+        f"{LOGS}/write_soft_targets/{{run}}.seed{{seed}}.T{{temperature}}.log",
+    benchmark:
+        f"{BENCHMARKS}/write_soft_targets/{{run}}.seed{{seed}}.T{{temperature}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem="4GB",
+        runtime="2h",
+    params:
+        code=code("write_soft_targets"),
+        soft_targets=options("soft_targets"),
+    script:
+        "../scripts/write_soft_targets.py"

@@ -1,0 +1,38 @@
+"""Decode every test condition with one system, as tuned on dev, and count the errors."""
+
+from pathlib import Path
+
+import torch
+
+from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.datadir import read_data_directory
+from darkknowledge.decoding import Decoder, decode_set
+from darkknowledge.files import read_json, write_json
+from darkknowledge.progress import start_logging
+from darkknowledge.scoring import score, write_ctm, write_trn
+
+start_logging(snakemake.log[0])
+torch.set_num_threads(1)
+given, made = snakemake.input, snakemake.output
+tuning = read_json(given.tuning)
+data = read_data_directory(Path(given.data).parent)
+decoder = Decoder(
+    Path(given.graph).parent,
+    **{
+        key: tuning[key]
+        for key in ("acoustic_scale", "beam", "max_active", "min_active", "word_penalty")
+    },
+)
+scores = acoustic_scores(given.model, given.features, given.cmvn, data.speaker)
+found = decode_set(scores, decoder, processes=snakemake.threads)
+words = {utterance: hypothesis.words for utterance, hypothesis in found.items()}
+write_trn(made.trn, words)
+write_ctm(
+    made.ctm,
+    {u: zip(h.words, h.starts, h.ends, strict=True) for u, h in found.items()},
+)
+incomplete = sum(not hypothesis.reached_final for hypothesis in found.values())
+write_json(
+    made.score,
+    {**score(data.text, words, data.condition).record(), "incomplete": incomplete},
+)

@@ -1,0 +1,17 @@
+"""Compose the decoding graph of one GMM stage."""
+
+from pathlib import Path
+
+from darkknowledge.graph.compose import make_graph
+from darkknowledge.graph.options import GraphOptions
+from darkknowledge.hmm.model import HmmModel
+from darkknowledge.progress import start_logging
+
+start_logging(snakemake.log[0])
+make_graph(
+    HmmModel.read(snakemake.input.model),
+    snakemake.input.lexicon,
+    snakemake.input.arpa,
+    Path(snakemake.output.graph).parent,
+    GraphOptions(**snakemake.params.graph),
+)

@@ -1,0 +1,14 @@
+"""Write the audio and the Kaldi data directory of one set."""
+
+from pathlib import Path
+
+from darkknowledge.corpora import make_set
+from darkknowledge.progress import start_logging
+
+start_logging(snakemake.log[0])
+make_set(
+    snakemake.params.corpus,
+    snakemake.wildcards.set,
+    Path(snakemake.output.wav).parent,
+    threads=snakemake.threads,
+)

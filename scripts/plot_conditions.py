@@ -1,0 +1,15 @@
+"""Draw the word error rate of all runs in every condition."""
+
+from pathlib import Path
+
+from darkknowledge.figures import draw_conditions, run_styles
+from darkknowledge.files import read_json
+from darkknowledge.progress import start_logging
+
+start_logging(snakemake.log[0])
+labels = {row["run"]: row["label"] for row in snakemake.params.rows}
+systems = [
+    {"run": run, "label": labels[run], "score": read_json(path)}
+    for (run, _), path in zip(snakemake.params.systems, snakemake.input.scores, strict=True)
+]
+draw_conditions(Path(snakemake.output.figure[0]).with_suffix(""), systems, run_styles(labels))

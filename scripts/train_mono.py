@@ -1,0 +1,19 @@
+"""Train monophones from a flat start."""
+
+from pathlib import Path
+
+from darkknowledge.datadir import read_data_directory
+from darkknowledge.hmm.stages import train_monophone
+from darkknowledge.progress import start_logging
+
+start_logging(snakemake.log[0])
+given = snakemake.input
+train_monophone(
+    read_data_directory(Path(given.text).parent),
+    given.features,
+    given.cmvn,
+    given.lexicon,
+    Path(snakemake.output.model).parent,
+    snakemake.params.hmm,
+    threads=snakemake.threads,
+)

@@ -1,0 +1,22 @@
+"""Choose acoustic scale, word penalty and beam of a system on the dev set."""
+
+from pathlib import Path
+
+import torch
+
+from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.datadir import read_data_directory
+from darkknowledge.decoding import evenly, tune
+from darkknowledge.files import write_json
+from darkknowledge.graph.options import DecodingOptions
+from darkknowledge.progress import start_logging
+
+start_logging(snakemake.log[0])
+torch.set_num_threads(1)
+given = snakemake.input
+options = DecodingOptions(**snakemake.params.decoding)
+data = read_data_directory(Path(given.data).parent)
+speaker = {u: data.speaker[u] for u in evenly(data.wav, options.tuning_utterances)}
+scores = dict(acoustic_scores(given.model, given.features, given.cmvn, speaker))
+chosen = tune(scores, data.text, Path(given.graph).parent, options, processes=snakemake.threads)
+write_json(snakemake.output.tuning, chosen)

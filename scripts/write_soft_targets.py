@@ -1,0 +1,35 @@
+"""Write a teacher's soft targets at one temperature, for training and cross-validation."""
+
+import torch
+
+from darkknowledge.acoustic import network_features
+from darkknowledge.checkpoints import load_network
+from darkknowledge.datadir import read_table
+from darkknowledge.networks.options import SoftTargetOptions
+from darkknowledge.networks.registry import stream_log_posteriors
+from darkknowledge.progress import start_logging
+from darkknowledge.soft_targets import file_digest, write_soft_targets
+
+start_logging(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+given = snakemake.input
+network, _, _ = load_network(given.model)
+if torch.cuda.is_available():
+    network.cuda()
+features = {}
+for scp, cmvn, utt2spk in (
+    (given.train_features, given.train_cmvn, given.train_utt2spk),
+    (given.dev_features, given.dev_cmvn, given.dev_utt2spk),
+):
+    features.update(network_features(scp, cmvn, read_table(utt2spk)))
+write_soft_targets(
+    snakemake.output.cache,
+    stream_log_posteriors(network, features),
+    temperature=float(snakemake.wildcards.temperature),
+    teacher={
+        "run": snakemake.wildcards.run,
+        "seed": int(snakemake.wildcards.seed),
+        "sha256": file_digest(given.model),
+    },
+    options=SoftTargetOptions(**snakemake.params.soft_targets),
+)

@@ -1,0 +1,59 @@
+"""The project's own promises: pinned versions, a current reference, tidy scripts."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from darkknowledge.reference import reference
+
+ROOT = Path(__file__).parents[2]
+
+
+def pins(text: str) -> dict[str, str]:
+    found = re.findall(r"^\s*(?:- )?([A-Za-z0-9_.-]+)==(\S+)", text, re.MULTILINE)
+    return {name.lower().replace("_", "-"): version for name, version in found}
+
+
+LOCK = pins((ROOT / "envs" / "requirements.lock").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "envs").glob("*.yaml")))
+def test_conda_environments_have_the_versions_of_the_lock(name):
+    environment = yaml.safe_load((ROOT / "envs" / name).read_text())
+    (listed,) = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
+    found = pins("\n".join(listed))
+    assert len(found) == len(listed), "every package is pinned"
+    assert found == {package: LOCK[package] for package in found}
+
+
+def test_the_lock_has_all_that_is_asked_for():
+    lines = (ROOT / "envs" / "requirements.in").read_text().splitlines()
+    asked = [line.split("==")[0].lower() for line in lines if line and not line.startswith("#")]
+    assert [name for name in asked if name not in LOCK] == []
+    assert LOCK["torch"] == LOCK["torchaudio"] == "2.11.0"
+
+
+def test_the_configuration_reference_is_current():
+    assert (ROOT / "docs" / "configuration.md").read_text() == reference(), (
+        "renew it: python -m darkknowledge.reference > docs/configuration.md"
+    )
+
+
+def test_every_option_is_described():
+    for line in reference().splitlines():
+        if line.startswith("| `"):
+            assert line.split("|")[-2].strip(), f"no description: {line}"
+
+
+def test_scripts_are_named_like_their_rules():
+    rules = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    for script in (ROOT / "scripts").glob("*.py"):
+        assert f"rule {script.stem}:" in rules, script.name
+        assert len(script.read_text().splitlines()) <= 80
+
+
+def test_nothing_heavy_is_imported_by_the_workflow():
+    for path in (ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")):
+        assert not re.search(r"^\s*(import|from) (torch|numpy|pandas)", path.read_text(), re.M)

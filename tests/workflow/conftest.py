@@ -1,0 +1,92 @@
+"""A copy of the project in which a tiny study is run once for all workflow tests."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = [
+    "Snakefile",
+    "config.yaml",
+    "rules",
+    "scripts",
+    "darkknowledge",
+    "envs",
+    "profiles",
+    "slurm",
+]
+TINY = str(ROOT / "tests" / "workflow" / "tiny.yaml")
+# Times and speeds differ from run to run; everything else must not.
+TIMED = ("logs", "benchmarks")
+
+
+class Project:
+    """A working copy of the workflow."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, folder / part)
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "tiny"
+
+    def command(self, *arguments: str, config: str | None = TINY) -> list[str]:
+        layered = ["--configfile", config] if config else []
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *layered, *arguments]
+
+    def run(self, *arguments: str, config: str | None = TINY, check: bool = True):
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            self.command(*arguments, config=config),
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(done.args)}\n{done.stdout[-6000:]}")
+        return done
+
+    def planned(self, *arguments: str, config: str | None = TINY) -> set[str]:
+        """Name the jobs of a dry run, as rule or rule:run."""
+        full = self.run("-n", *arguments, config=config).stdout
+        jobs, rule = set(), None
+        for line in full.splitlines():
+            if line.startswith(("rule ", "localrule ")):
+                rule = line.split()[1].rstrip(":")
+                jobs.add(rule)
+            elif line.strip().startswith("wildcards:") and rule:
+                jobs.discard(rule)
+                values = [pair.split("=")[1] for pair in line.split(":", 1)[1].split(",")]
+                jobs.add(":".join([rule, *(value.strip() for value in values)]))
+        return jobs
+
+    def checksums(self) -> dict[str, str]:
+        """Hash every result that must not depend on time."""
+        sums = {}
+        for file in sorted(self.results.rglob("*")):
+            relative = file.relative_to(self.results)
+            if file.is_file() and relative.parts[0] not in TIMED:
+                if not file.name.startswith("."):
+                    sums[str(relative)] = hashlib.sha256(file.read_bytes()).hexdigest()
+        return sums
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """The tiny study, run to its end without a disturbance."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    project.run()
+    return project

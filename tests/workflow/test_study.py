@@ -1,0 +1,188 @@
+"""The tiny study for real: it ends, it is up to date, and only what changed runs again."""
+
+import csv
+import json
+import shutil
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import ROOT, TINY, Project
+
+
+def test_results_are_there_and_mean_something(finished):
+    table = list(csv.DictReader((finished.results / "tables" / "table1.csv").open()))
+    assert len(table) == 3
+    for run in ("dnn", "rnn-0", "rnn-t2-pretrain"):
+        folder = finished.results / "networks" / run / "seed1"
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+        first = [row for row in rows if row["phase"] == rows[0]["phase"]]
+        assert first[-1]["train_loss"] < 0.9 * first[0]["train_loss"], f"{run}: loss does not fall"
+        score = json.loads((finished.results / "decode" / run / "seed1" / "score.json").read_text())
+        assert len(score["conditions"]) == 14
+    for stage in ("mono", "tri1", "tri2b"):
+        assert (finished.results / "decode" / stage / "score.json").is_file()
+    for name in ("report.html", "summary.txt"):
+        assert (finished.results / name).stat().st_size > 100
+    assert not list(finished.results.rglob("*.tmp")), "a temporary file was left behind"
+
+
+def test_a_finished_study_has_nothing_to_do(finished):
+    start = time.perf_counter()
+    done = finished.run()
+    elapsed = time.perf_counter() - start
+    assert "Nothing to be done" in done.stdout
+    assert elapsed < 15, f"{elapsed:.1f} s to say that there is nothing to do"
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Project:
+    """A copy of the finished study that a test may change."""
+    project = Project(tmp_path / "copy")
+    for part in ("results", ".snakemake"):
+        shutil.copytree(finished.folder / part, project.folder / part)
+    assert project.planned() == set()
+    return project
+
+
+def overlay(project: Project, **changes) -> str:
+    """Write the tiny study with changes laid over it."""
+    study = yaml.safe_load(open(TINY).read())
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            study.setdefault(key, {}).update(value)
+        else:
+            study[key] = value
+    path = project.folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return str(path)
+
+
+def results_of(run: str) -> set[str]:
+    system = f"{run}/seed1"
+    return {f"train_network:{run}:1", f"tune_decoding:{system}", f"decode:{system}"}
+
+
+def trained(jobs: set[str]) -> set[str]:
+    """Leave out the local rules that only collect."""
+    heavy = ("make_", "extract", "train", "align", "estimate", "write_soft", "tune", "decode")
+    return {job for job in jobs if job.startswith(heavy) and not job.startswith("make_table")}
+
+
+def test_a_changed_run_retrains_itself_and_its_students_alone(copy):
+    config = overlay(copy, runs={"rnn-0": {"training": {"epochs": 1}}})
+    assert trained(copy.planned(config=config)) == results_of("rnn-0")
+    config = overlay(copy, runs={"dnn": {"training": {"epochs": 1}}})
+    expected = results_of("dnn") | results_of("rnn-t2-pretrain")
+    assert trained(copy.planned(config=config)) == expected | {"write_soft_targets:dnn:1:2"}
+
+
+def test_a_new_run_retrains_nothing_that_exists(copy):
+    config = overlay(
+        copy,
+        runs={
+            "dnn-t5": {"network": "dnn", "targets": "soft", "teacher": "rnn-0", "temperature": 5}
+        },
+        tables={"table1": {"runs": ["dnn", "rnn-0", "rnn-t2-pretrain", "dnn-t5"]}},
+    )
+    new = results_of("dnn-t5") | {"write_soft_targets:rnn-0:1:5"}
+    assert trained(copy.planned(config=config)) == new
+
+
+def edit(copy: Project, name: str, old: str, new: str) -> None:
+    path = copy.folder / "darkknowledge" / name
+    text = path.read_text()
+    assert old in text, f"{name} has no {old!r}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_changed_line_reruns_the_rules_that_use_it_alone(copy):
+    original = (copy.folder / "darkknowledge" / "scoring.py").read_text()
+    (copy.folder / "darkknowledge" / "scoring.py").write_text(original + "\nEXTRA = 1\n")
+    jobs = copy.planned()
+    assert any(job.startswith("decode:") for job in jobs)
+    assert not any(job.startswith(("train_", "align", "extract", "make_set")) for job in jobs)
+    (copy.folder / "darkknowledge" / "scoring.py").write_text(original)
+    assert copy.planned() == set()
+
+    training = (copy.folder / "darkknowledge" / "training.py").read_text()
+    (copy.folder / "darkknowledge" / "training.py").write_text(training + "\nEXTRA = 1\n")
+    jobs = copy.planned()
+    assert any(job.startswith("train_network") for job in jobs)
+    assert not any(
+        job.startswith(("train_mono", "align", "extract", "make_"))
+        for job in jobs
+        if not job.startswith("make_table")
+    )
+
+
+def test_touch_comments_and_checkouts_rerun_nothing(copy):
+    library = sorted((copy.folder / "darkknowledge").rglob("*.py"))
+    scripts = sorted((copy.folder / "scripts").glob("*.py"))
+    for path in (*library, *scripts, copy.folder / "Snakefile", copy.folder / "config.yaml"):
+        path.touch()
+    assert copy.planned() == set()
+    for path in (*library, *scripts):
+        path.write_text(path.read_text() + "\n# A comment.\n")
+    assert copy.planned() == set()
+
+    def git(*arguments):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        subprocess.run(["git", *identity, *arguments], cwd=copy.folder, check=True)
+
+    git("init", "-q", "-b", "one")
+    git("add", "Snakefile", "config.yaml", "rules", "scripts", "darkknowledge")
+    git("commit", "-qm", "one")
+    git("checkout", "-qb", "two")
+    edit(copy, "training.py", "import math", "import math  # changed\n\nEXTRA = 1")
+    git("commit", "-qam", "two")
+    git("checkout", "-q", "one")
+    git("checkout", "-q", "two")
+    git("checkout", "-q", "one")
+    assert copy.planned() == set()
+
+
+def test_a_dry_run_of_a_fresh_clone_is_quick_and_light(tmp_path):
+    project = Project(tmp_path / "fresh")
+    start = time.perf_counter()
+    done = project.run("-n", config=None)
+    elapsed = time.perf_counter() - start
+    assert "train_network" in done.stdout
+    assert elapsed < 10, f"{elapsed:.1f} s"
+    code = (
+        "import sys; from snakemake.cli import main\n"
+        "try:\n    main(['-n', '--quiet', 'all'])\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    import sys
+
+    subprocess.run([sys.executable, "-c", code], cwd=project.folder, check=True)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["features", "alignments", "graphs", "teacher", "students", "tables", "table1", "figures"],
+)
+def test_every_target_is_known(finished, target):
+    assert "Nothing to be done" in finished.run("-n", target).stdout
+
+
+def test_a_mistake_stops_before_any_job(tmp_path):
+    project = Project(tmp_path / "wrong")
+    config = overlay(project, runs={"rnn-0": {"teachr": "dnn"}}, seeds=[])
+    done = project.run(config=config, check=False)
+    assert done.returncode
+    assert "runs.rnn-0.teachr: unknown key; did you mean 'teacher'?" in done.stdout
+    assert "seeds: []" in done.stdout
+    assert not (project.folder / "results").exists()
+
+
+def test_the_workflow_passes_its_linter():
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "Congratulations" in done.stdout + done.stderr, done.stdout + done.stderr
