@@ -1,0 +1,1 @@
+"""Phones, topologies, tying trees, Gaussian mixtures and forced alignment."""
