@@ -1,0 +1,462 @@
+"""Acoustic scores and HCLG to words with times."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import kaldi_decoder
+import numpy as np
+
+from darkknowledge.errors import DataError
+from darkknowledge.graph.compose import BOUNDARIES, GRAPH, WORDS
+from darkknowledge.graph.fst import Fst, read_fst
+from darkknowledge.graph.hmm_fst import SILENCE_START, WORD_START
+from darkknowledge.graph.options import DecodingOptions
+from darkknowledge.progress import logger
+from darkknowledge.word_errors import Counts, count_errors
+
+Likelihoods = Iterable[tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What was recognised in one utterance.
+
+    Attributes
+    ----------
+    words : tuple of str
+    starts, ends : tuple of int
+        First frame of each word and the frame after its last; silence belongs to no word.
+    score : float
+        Cost of the path: language, transitions and scaled acoustics.
+    reached_final : bool
+        Whether the path ends in a final state; if not, it is incomplete.
+    frames : int
+        Length of the utterance.
+    """
+
+    words: tuple[str, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    score: float
+    reached_final: bool
+    frames: int
+
+
+class Graph:
+    """A decoding graph in memory.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of ``HCLG.fst`` and ``words.txt``; ``boundaries.npy``, where it is there, gives
+        the words their exact frames.
+    """
+
+    def __init__(self, folder: str | Path):
+        folder = Path(folder)
+        self.words = read_words(folder / WORDS)
+        self._fst = read_fst(folder / GRAPH)
+        self.num_pdfs = int(self._fst.ilabel.max(initial=0))
+        highest = int(self._fst.olabel.max(initial=0))
+        if highest >= len(self.words):
+            raise DataError(
+                f"{folder / GRAPH}: output label {highest} is not in {WORDS}, which has "
+                f"{len(self.words)} lines; make both files together"
+            )
+        self.has_boundaries = (folder / BOUNDARIES).is_file()
+        if self.has_boundaries:
+            boundaries = np.load(folder / BOUNDARIES)
+            if len(boundaries) != self._fst.num_arcs:
+                raise DataError(
+                    f"{folder / BOUNDARIES}: {len(boundaries)} values for {self._fst.num_arcs} "
+                    f"arcs of {GRAPH}; make both files together"
+                )
+            # the output label carries the boundary: word + boundary * number of words
+            marked = self._fst.olabel + boundaries.astype(np.int32) * len(self.words)
+            self._fst = replace(self._fst, olabel=marked)
+        self._penalty: float | None = None
+        self._built = None
+
+    def build(self, word_penalty: float = 0.0):
+        """Return the graph as kaldi-decoder takes it, with a cost added to every word."""
+        if self._penalty != word_penalty:
+            fst: Fst = self._fst
+            if word_penalty:
+                has_word = fst.olabel % len(self.words) != 0
+                fst = replace(
+                    fst, weight=fst.weight + np.float32(word_penalty) * has_word.astype(np.float32)
+                )
+            self._built = fst.to_kaldifst(constant=True)
+            self._penalty = word_penalty
+        return self._built
+
+
+def read_words(path: str | Path) -> list[str]:
+    """Read ``words.txt``: a word and its label per line, labels from 0.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or a line is not what it must be.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run snakemake to make it") from None
+    words = []
+    for number, line in enumerate(lines):
+        fields = line.split()
+        if len(fields) != 2 or fields[1] != str(number):
+            raise DataError(f"{path}:{number + 1}: {line!r}; expected 'word {number}'")
+        words.append(fields[0])
+    return words
+
+
+class Decoder:
+    """Beam search over a graph by kaldi-decoder's FasterDecoder.
+
+    Parameters
+    ----------
+    graph : Graph or path of its folder
+    acoustic_scale : float
+        Factor of the log-likelihoods.
+    beam : float
+        Largest difference of scores, in scaled units.
+    max_active, min_active : int
+        Most and fewest states alive per frame.
+    word_penalty : float
+        Cost per word.
+    """
+
+    def __init__(
+        self,
+        graph: Graph | str | Path,
+        acoustic_scale: float = 0.1,
+        beam: float = 13.0,
+        max_active: int = 7000,
+        min_active: int = 200,
+        word_penalty: float = 0.0,
+    ):
+        self.graph = graph if isinstance(graph, Graph) else Graph(graph)
+        self.acoustic_scale = acoustic_scale
+        self._fst = self.graph.build(word_penalty)
+        self._search = kaldi_decoder.FasterDecoder(
+            self._fst,
+            kaldi_decoder.FasterDecoderOptions(
+                beam=beam, max_active=max_active, min_active=min_active
+            ),
+        )
+
+    def decode(self, log_likelihoods: np.ndarray, utterance: str = "utterance") -> Hypothesis:
+        """Recognise one utterance.
+
+        Parameters
+        ----------
+        log_likelihoods : float32 array (N, pdfs)
+            Natural logarithms, not yet scaled.
+        utterance : str
+            Its name in messages.
+
+        Returns
+        -------
+        Hypothesis
+
+        Raises
+        ------
+        DataError
+            If the matrix is empty, has too few columns or holds a NaN or an infinity.
+        """
+        if log_likelihoods.ndim != 2 or log_likelihoods.shape[1] < self.graph.num_pdfs:
+            raise DataError(
+                f"{utterance}: likelihoods of shape {log_likelihoods.shape}; expected "
+                f"(frames, {self.graph.num_pdfs} pdfs or more): the graph is of another model"
+            )
+        frames = len(log_likelihoods)
+        if frames == 0:
+            raise DataError(f"{utterance}: no frames")
+        scaled = np.multiply(log_likelihoods, self.acoustic_scale, dtype=np.float32)
+        if not np.isfinite(scaled.sum()):
+            raise DataError(f"{utterance}: a likelihood is a NaN or infinite")
+        self._search.decode(kaldi_decoder.DecodableCtc(np.ascontiguousarray(scaled)))
+        found, lattice = self._search.get_best_path()
+        if not found:
+            return Hypothesis((), (), (), float("inf"), False, frames)
+        return self._hypothesis(lattice, self._search.reached_final(), frames)
+
+    def _hypothesis(self, lattice, reached_final: bool, frames: int) -> Hypothesis:
+        size = len(self.graph.words)
+        frame = 0
+        labels, said, marks = [], [], []
+        score = 0.0
+        for line in lattice.to_str().splitlines():
+            fields = line.split()
+            if len(fields) >= 4:
+                mark, word = divmod(int(fields[3]), size)
+                if mark:
+                    marks.append((frame, mark))
+                if word:
+                    labels.append(word)
+                    said.append(frame)
+                frame += fields[2] != "0"
+            if len(fields) in (2, 5):
+                score += sum(map(float, fields[-1].split(",")))
+        if self.graph.has_boundaries:
+            starts, ends = _times(len(labels), marks, frames)
+        else:
+            starts, ends = said, [*said[1:], frames]
+        return Hypothesis(
+            tuple(self.graph.words[label] for label in labels),
+            tuple(starts),
+            tuple(ends),
+            score,
+            reached_final,
+            frames,
+        )
+
+
+def _times(words: int, marks: list[tuple[int, int]], frames: int) -> tuple[list[int], list[int]]:
+    """First and after-last frames of words from where words and silences begin.
+
+    A word whose first phone an incomplete path has not entered gets no frames at the end.
+    """
+    starts, ends = [], []
+    for frame, mark in marks:
+        if len(ends) < len(starts):
+            ends.append(frame)
+        if mark == WORD_START:
+            starts.append(frame)
+        assert mark in (WORD_START, SILENCE_START)
+    ends += [frames] * (len(starts) - len(ends))
+    lacking = max(words - len(starts), 0)
+    return (starts + [frames] * lacking)[:words], (ends + [frames] * lacking)[:words]
+
+
+_decoder: Decoder | None = None
+
+
+def _decode_one(item: tuple[str, np.ndarray]) -> Hypothesis:
+    return _decoder.decode(item[1], item[0])
+
+
+def decode_set(
+    likelihoods: Likelihoods, decoder: Decoder, processes: int = 1
+) -> dict[str, Hypothesis]:
+    """Recognise many utterances.
+
+    Parameters
+    ----------
+    likelihoods : iterable of (utterance, float32 array (N, pdfs))
+        Read one by one, at most two per process ahead.
+    decoder : Decoder
+        Shared by the processes, which are forked and use no torch.
+    processes : int
+
+    Returns
+    -------
+    dict
+        Hypotheses in the order of the input. Incomplete paths are counted in the log.
+    """
+    hypotheses = dict(_decode_all(likelihoods, decoder, processes))
+    incomplete = sum(not hypothesis.reached_final for hypothesis in hypotheses.values())
+    if incomplete:
+        logger.info(
+            "%d of %d utterances end in no final state (incomplete path); the first is %s",
+            incomplete,
+            len(hypotheses),
+            next(u for u, hypothesis in hypotheses.items() if not hypothesis.reached_final),
+        )
+    return hypotheses
+
+
+def _decode_all(
+    likelihoods: Likelihoods, decoder: Decoder, processes: int
+) -> Iterator[tuple[str, Hypothesis]]:
+    global _decoder
+    if processes <= 1:
+        for utterance, matrix in likelihoods:
+            yield utterance, decoder.decode(matrix, utterance)
+        return
+    _decoder = decoder
+    try:
+        with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+            waiting: deque = deque()
+            for utterance, matrix in likelihoods:
+                waiting.append((utterance, pool.submit(_decode_one, (utterance, matrix))))
+                if len(waiting) > 2 * processes:
+                    name, future = waiting.popleft()
+                    yield name, future.result()
+            for name, future in waiting:
+                yield name, future.result()
+    finally:
+        _decoder = None
+
+
+def log_priors(counts: np.ndarray, floor: float = 0.01) -> np.ndarray:
+    """Return the log of the pdfs' share of the training frames.
+
+    Parameters
+    ----------
+    counts : int array (pdfs,)
+        Frames of each pdf in the training alignments.
+    floor : float
+        Smallest prior, as a share of the uniform one, so that pdfs never seen are not favoured.
+
+    Returns
+    -------
+    float32 array (pdfs,)
+    """
+    counts = np.asarray(counts, np.float64)
+    if counts.sum() <= 0:
+        raise DataError("no frames in the training alignments; priors need some")
+    return np.log(np.maximum(counts / counts.sum(), floor / len(counts))).astype(np.float32)
+
+
+def posterior_to_likelihood(log_posteriors: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Turn log-posteriors into scaled log-likelihoods, log p(x|s) - log p(x) (Bourlard 1994).
+
+    Parameters
+    ----------
+    log_posteriors : float32 array (N, pdfs)
+    priors : float32 array (pdfs,)
+        Log-priors of :func:`log_priors`.
+
+    Returns
+    -------
+    float32 array (N, pdfs)
+    """
+    if log_posteriors.shape[-1] != len(priors):
+        raise DataError(
+            f"posteriors of {log_posteriors.shape[-1]} pdfs, priors of {len(priors)}; "
+            "the network and the alignments are of different models"
+        )
+    return log_posteriors - priors
+
+
+def evenly(items: Iterable[str], count: int | None) -> list[str]:
+    """Take one item from each of `count` equal parts of the sorted list; all where it is None.
+
+    The place within the part moves by the golden ratio, so that no period of the list, such as
+    fourteen conditions of each sentence, is met in step.
+    """
+    items = sorted(items)
+    if count is None or count >= len(items):
+        return items
+    golden = (5**0.5 - 1) / 2
+    return [items[int((i + i * golden % 1) * len(items) / count)] for i in range(count)]
+
+
+def tune(
+    likelihoods: Callable[[], Likelihoods] | Mapping[str, np.ndarray],
+    references: Mapping[str, Sequence[str]],
+    graph: Graph | str | Path,
+    options: DecodingOptions | None = None,
+    processes: int = 1,
+) -> dict:
+    """Choose acoustic scale, word penalty and beam on the dev set.
+
+    With the widest beam, the scale is found by walking from the middle of the grid towards fewer
+    errors (the error rate is taken to have one valley), then the penalty likewise; then the
+    narrowest beam is taken that loses no more than the tolerance. No pair is decoded twice.
+
+    Parameters
+    ----------
+    likelihoods : callable or mapping
+        Gives (utterance, matrix) pairs each time it is called, or a mapping of them.
+    references : mapping
+        Words of each utterance.
+    graph : Graph or path of its folder
+    options : DecodingOptions
+    processes : int
+
+    Returns
+    -------
+    dict
+        `acoustic_scale`, `word_penalty`, `beam`, `max_active`, `min_active`, `dev_wer` in per
+        cent, `utterances`, `incomplete`, and `grid`: every setting tried with its errors.
+    """
+    options = options or DecodingOptions()
+    graph = graph if isinstance(graph, Graph) else Graph(graph)
+    if isinstance(likelihoods, Mapping):
+        table = likelihoods
+        likelihoods = table.items
+    tried: dict[tuple[float, float, float], dict] = {}
+
+    def errors(scale: float, penalty: float, beam: float) -> int:
+        key = (scale, penalty, beam)
+        if key not in tried:
+            decoder = Decoder(graph, scale, beam, options.max_active, options.min_active, penalty)
+            found = decode_set(likelihoods(), decoder, processes)
+            if not found:
+                raise DataError("no dev utterances to choose the acoustic scale on")
+            counts = sum(
+                (count_errors(references[u], h.words, u) for u, h in found.items()), Counts()
+            )
+            tried[key] = {
+                "acoustic_scale": scale,
+                "word_penalty": penalty,
+                "beam": beam,
+                "errors": counts.errors,
+                "words": counts.words,
+                "wer": round(counts.wer, 4),
+                "utterances": len(found),
+                "incomplete": sum(not h.reached_final for h in found.values()),
+            }
+            logger.info(
+                "acoustic scale %g, word penalty %g, beam %g: dev WER %.2f %%",
+                scale,
+                penalty,
+                beam,
+                counts.wer,
+            )
+        return tried[key]["errors"]
+
+    widest = max(options.beams)
+    start = min(options.word_penalties, key=lambda penalty: (abs(penalty), penalty))
+    scale = _valley(sorted(options.acoustic_scales), lambda s: errors(s, start, widest))
+    penalty = _valley(
+        sorted(options.word_penalties), lambda p: errors(scale, p, widest), first=start
+    )
+    best = errors(scale, penalty, widest)
+    allowed = best + options.beam_tolerance / 100 * tried[scale, penalty, widest]["words"]
+    beam = next(b for b in sorted(options.beams) if errors(scale, penalty, b) <= allowed)
+    chosen = tried[scale, penalty, beam]
+    for name, value, grid in (
+        ("acoustic scale", scale, options.acoustic_scales),
+        ("word penalty", penalty, options.word_penalties),
+    ):
+        if len(grid) > 2 and value in (min(grid), max(grid)):
+            logger.info(
+                "%s %g lies at the edge of its grid: a wider grid may do better", name, value
+            )
+    return {
+        "acoustic_scale": scale,
+        "word_penalty": penalty,
+        "beam": beam,
+        "max_active": options.max_active,
+        "min_active": options.min_active,
+        "dev_wer": chosen["wer"],
+        "utterances": chosen["utterances"],
+        "incomplete": chosen["incomplete"],
+        "grid": list(tried.values()),
+    }
+
+
+def _valley(
+    values: list[float], errors: Callable[[float], int], first: float | None = None
+) -> float:
+    """Walk over sorted values from one of them while the errors do not grow."""
+    place = values.index(first) if first is not None else len(values) // 2
+    best = place
+    for step in (1, -1):
+        here = place + step
+        while 0 <= here < len(values) and errors(values[here]) <= errors(values[here - step]):
+            if errors(values[here]) < errors(values[best]):
+                best = here
+            here += step
+        if best != place:
+            break
+    return values[best]
