@@ -60,7 +60,7 @@ def test_a_misspelt_key_names_the_nearest():
         ({"targets": "softt"}, "runs.rnn-t2-soft.targets: 'softt'; "),
         (
             {"training": {"epohcs": 3}},
-            "runs.rnn-t2-soft.training.epohcs: unknown key; did you mean",
+            "runs.rnn-t2-soft.training.epohcs: unknown key; did you",
         ),
         ({"teacher": "rnn-t2-soft"}, "a cycle of teachers: rnn-t2-soft -> rnn-t2-soft"),
     ],

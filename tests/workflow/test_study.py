@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -151,13 +152,15 @@ def test_a_dry_run_of_a_fresh_clone_is_quick_and_light(tmp_path):
     elapsed = time.perf_counter() - start
     assert "train_network" in done.stdout
     assert elapsed < 10, f"{elapsed:.1f} s"
-    code = (
-        "import sys; from snakemake.cli import main\n"
-        "try:\n    main(['-n', '--quiet', 'all'])\nexcept SystemExit as end:\n    assert not end.code\n"
-        "assert 'torch' not in sys.modules"
-    )
-    import sys
-
+    code = """
+import sys
+from snakemake.cli import main
+try:
+    main(["-n", "--quiet", "all"])
+except SystemExit as end:
+    assert not end.code
+assert "torch" not in sys.modules
+"""
     subprocess.run([sys.executable, "-c", code], cwd=project.folder, check=True)
 
 
@@ -180,8 +183,6 @@ def test_a_mistake_stops_before_any_job(tmp_path):
 
 
 def test_the_workflow_passes_its_linter():
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
     )

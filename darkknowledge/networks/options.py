@@ -1,0 +1,284 @@
+"""Options of networks, of their targets and of their training.
+
+The description of each field, with its unit, the reason for its default and the source, is the
+configuration reference. Nothing heavy is imported here.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Options(BaseModel):
+    """A section of the study: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainingOptions(Options):
+    """How a network is trained: optimiser, batches, learning-rate schedule, clipping."""
+
+    optimiser: Literal["sgd", "adam"] = Field(
+        default="adam",
+        description="`sgd`, with momentum, as in the papers and in Kaldi's nnet1, or `adam`, "
+        "which needs no search of the learning rate on a corpus of half an hour.",
+    )
+    learning_rate: float = Field(
+        default=0.001,
+        gt=0,
+        description="Step size of the first epoch. 0.001 is Adam's usual value. The paper's "
+        "student starts at 0.0001 with `sgd` and `loss: sum` (1505.04630); its teacher's is not "
+        "stated, nnet1's recipe has 0.008 with `sgd` and `loss: sum`.",
+    )
+    momentum: float = Field(
+        default=0.9,
+        ge=0,
+        lt=1,
+        description="Momentum of `sgd`, and the first-moment decay of `adam`. 0.9 is the papers' "
+        "value for the student and Adam's usual one.",
+    )
+    loss: Literal["mean", "sum"] = Field(
+        default="mean",
+        description="Whether the gradient of a minibatch is the mean over the frames of a full "
+        "one or, as in Kaldi's nnet1 and so presumably in the papers, their sum. With `sum` the "
+        "learning rate is per frame: 80 frames at 0.0001 move as far as their mean at 0.008.",
+    )
+    batch: int = Field(
+        default=256,
+        ge=1,
+        description="Frames per minibatch of a feed-forward network. 256 is nnet1's value; the "
+        "papers are silent.",
+    )
+    streams: int = Field(
+        default=32,
+        ge=1,
+        description="Utterances that a recurrent network reads side by side. The paper has 4 "
+        "(latest text of 1505.04630); 32 keep a core busy: a 256-cell layer trains at about "
+        "34,000 frames/s, with 8 streams at about 28,000.",
+    )
+    frames: int = Field(
+        default=20,
+        ge=1,
+        description="Steps of truncated back-propagation through time; the state is carried on "
+        "to the next chunk of the same utterance. 20 in the latest text of 1505.04630.",
+    )
+    epochs: int = Field(
+        default=20,
+        ge=1,
+        description="Most epochs of a phase; nnet1's `max_iters`, as the papers are silent.",
+    )
+    start_halving: float = Field(
+        default=0.01,
+        ge=0,
+        description="The learning rate is halved after every epoch from the first one whose "
+        "relative improvement of the cross-validation loss is below this (nnet1's "
+        "`start_halving_impr`; the papers are silent).",
+    )
+    end_halving: float = Field(
+        default=0.001,
+        ge=0,
+        description="Once halving has begun, training ends with an epoch that improves by less "
+        "than this (nnet1's `end_halving_impr`).",
+    )
+    halving_factor: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="Factor of the learning rate when halving (nnet1's `halving_factor`).",
+    )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Epochs in a row below `end_halving` that are borne before training ends. "
+        "0 is nnet1's rule. The best epoch is kept in any case.",
+    )
+    finetune_learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="Learning rate at which the second phase of `pretrain` starts (hard targets "
+        "after soft ones); that of the first phase when absent. The papers are silent.",
+    )
+    finetune_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most epochs of the second phase of `pretrain`; `epochs` when absent.",
+    )
+    clip: float | None = Field(
+        default=5.0,
+        gt=0,
+        description="The gradient is scaled down to this Euclidean norm where it is longer; null "
+        "for no clipping. nnet1 clips the elements of the recurrent gradient at 5; the papers "
+        "are silent.",
+    )
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="L2 penalty: this factor times the weight is added to its gradient. 0, as "
+        "nnet1's default; the papers are silent.",
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        default="float32",
+        description="Arithmetic of the matrix products in training. bf16 is faster on "
+        "data-centre GPUs; scoring is always in float32.",
+    )
+
+
+class DnnOptions(Options):
+    """Feed-forward network over a window of frames."""
+
+    kind: Literal["dnn"] = Field(default="dnn", description="Feed-forward network.")
+    layers: int = Field(
+        default=4, ge=1, description="Hidden layers; 4 in the papers' teacher (1505.04630)."
+    )
+    units: int = Field(
+        default=2048, ge=1, description="Units per hidden layer; 2048 in the papers' teacher."
+    )
+    activation: Literal["sigmoid", "relu"] = Field(
+        default="sigmoid",
+        description="Hidden units. The papers are silent; nnet1's networks are sigmoid.",
+    )
+    splice: int = Field(
+        default=5,
+        ge=0,
+        description="Frames of context on each side of the input window; 5 make the papers' "
+        "symmetric window of 11.",
+    )
+    lda: int | None = Field(
+        default=200,
+        ge=1,
+        description="Dimensions that a linear discriminant analysis, estimated on the training "
+        "set and then fixed, keeps of the window; 200 in the papers' teacher. null for none, as "
+        "in paper 2's DNN students.",
+    )
+    training: TrainingOptions = Field(
+        default_factory=TrainingOptions, description="How runs of this network are trained."
+    )
+
+
+class LstmOptions(Options):
+    """Unidirectional LSTM with a recurrent projection."""
+
+    kind: Literal["lstm"] = Field(default="lstm", description="Recurrent network.")
+    layers: int = Field(
+        default=2,
+        ge=1,
+        description="LSTM layers. 2 in the latest text of 1505.04630; 1506.02256 gives the same "
+        "results to 1 layer.",
+    )
+    units: int = Field(default=800, ge=1, description="Cells per layer; 800 in 1505.04630.")
+    projection: int | None = Field(
+        default=512,
+        ge=1,
+        description="Size of the recurrent projection, which is also the layer's output; null "
+        "for none. The paper keeps the projection without giving its size; 512 is the default "
+        "of nnet1's `make_lstm_proto.py`.",
+    )
+    delay: int = Field(
+        default=5,
+        ge=0,
+        description="Frames that the network reads beyond the one it labels. The papers are "
+        "silent; 5 is the default of nnet1's `nnet-train-lstm-streams`.",
+    )
+    init: float | None = Field(
+        default=None,
+        gt=0,
+        description="The weights of the LSTM start uniform in ±init. null for 1/√cells, the "
+        "usual choice (nnet1: 0.01); the papers are silent.",
+    )
+    forget_bias: float = Field(
+        default=1.0,
+        description="Bias that the forget gates start with. 1 lets the cells remember from the "
+        "start (Jozefowicz et al. 2015); nnet1 starts near 0.",
+    )
+    training: TrainingOptions = Field(
+        default_factory=TrainingOptions, description="How runs of this network are trained."
+    )
+
+    @model_validator(mode="after")
+    def _projection_is_smaller(self) -> "LstmOptions":
+        if self.projection is not None and self.projection >= self.units:
+            raise ValueError(
+                f"projection {self.projection} is not smaller than units {self.units}; "
+                "give a smaller one, or null for none"
+            )
+        return self
+
+
+NetworkOptions = Annotated[DnnOptions | LstmOptions, Field(discriminator="kind")]
+
+SOFT_ONLY = ("temperature", "student_temperature")
+
+
+class TargetOptions(Options):
+    """What a run is trained on."""
+
+    targets: Literal["hard", "soft", "reg", "pretrain"] = Field(
+        default="hard",
+        description="`hard`: the states of the forced alignment. `soft`: the teacher's "
+        "posteriors. `reg`: both at once, alpha·hard + soft. `pretrain`: soft, then hard.",
+    )
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        description="T of the teacher's softmax, p = softmax(z/T). The papers try 1 and 2.",
+    )
+    alpha: float = Field(
+        default=0.5,
+        ge=0,
+        description="Weight of the hard targets in `reg`; the soft ones have weight 1. 0.5 in "
+        "1505.04630.",
+    )
+    student_temperature: float = Field(
+        default=1.0,
+        gt=0,
+        description="T of the student's own softmax in the soft term. 1: the equation that "
+        "1505.04630 prints has no T in y, though its footnote weighs it. Hinton et al. "
+        "(1503.02531) and the highway papers give student and teacher the same T.",
+    )
+    scale: Literal["t_squared", "one"] = Field(
+        default="t_squared",
+        description="Factor of the soft term in `reg`: T² of the teacher, as the latest text of "
+        "1505.04630 has it, or 1, as its first version has it.",
+    )
+    fresh_output: bool = Field(
+        default=False,
+        description="Whether the output layer starts afresh between the two phases of "
+        "`pretrain`. 1506.02256 does so for its DNN students; for the recurrent ones neither "
+        "paper says it.",
+    )
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> "TargetOptions":
+        used = {
+            "hard": (),
+            "soft": SOFT_ONLY,
+            "reg": (*SOFT_ONLY, "alpha", "scale"),
+            "pretrain": (*SOFT_ONLY, "fresh_output"),
+        }[self.targets]
+        for name in TargetOptions.model_fields:
+            if name != "targets" and name in self.model_fields_set and name not in used:
+                raise ValueError(f"{name} has no effect on targets '{self.targets}'; remove it")
+        return self
+
+
+class SoftTargetOptions(Options):
+    """How soft targets are stored."""
+
+    mass: float = Field(
+        default=0.99,
+        gt=0,
+        le=1,
+        description="Of each frame, the fewest states that together have at least this "
+        "probability are stored, renormalised. 0.99 costs at most -ln 0.99 = 0.01 nats of KL; "
+        "1504.01483 stores 0.98; the papers on LSTM students are silent.",
+    )
+    most: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most states stored of a frame, whatever their mass; null for no limit.",
+    )
+    quantisation: Literal["log8", "linear16"] = Field(
+        default="log8",
+        description="How a probability is stored: `log8`, its logarithm in one byte, at most 5 % "
+        "off; or `linear16`, two bytes, at most 8e-6 off.",
+    )

@@ -1,0 +1,167 @@
+"""One LSTM layer with recurrent projection."""
+
+import torch
+from torch import Tensor, nn
+
+aten = torch.ops.aten
+
+
+class _Recurrence(torch.autograd.Function):
+    """The layer over a chunk, with the products of all steps gathered into few large ones.
+
+    Only the recurrent products run step by step; input products and the gradients of all
+    weights are one matrix product each. On a CPU this is faster than ``torch.nn.LSTM``.
+    """
+
+    @staticmethod
+    def forward(ctx, inputs, recurrent, cells, w_input, w_recurrent, bias, w_project):
+        steps, streams, _ = inputs.shape
+        units = w_input.shape[0] // 4
+        gates = torch.addmm(bias, inputs.flatten(0, 1), w_input.t())
+        gates = gates.view(steps, streams, 4 * units)
+        memory = gates.new_empty(steps + 1, streams, units)
+        squashed = gates.new_empty(steps, streams, units)
+        hidden = gates.new_empty(steps, streams, units)
+        outputs = gates.new_empty(steps + 1, streams, recurrent.shape[1])
+        memory[0], outputs[0] = cells, recurrent
+        transposed = w_recurrent.t()
+        projecting = None if w_project is None else w_project.t()
+        for step in range(steps):
+            gate = gates[step].addmm_(outputs[step], transposed)
+            gate[:, : 3 * units].sigmoid_()
+            gate[:, 3 * units :].tanh_()
+            keep, write, emit, new = gate.chunk(4, 1)
+            torch.mul(keep, memory[step], out=memory[step + 1])
+            memory[step + 1].addcmul_(write, new)
+            torch.tanh(memory[step + 1], out=squashed[step])
+            if projecting is None:
+                torch.mul(emit, squashed[step], out=outputs[step + 1])
+            else:
+                torch.mul(emit, squashed[step], out=hidden[step])
+                torch.mm(hidden[step], projecting, out=outputs[step + 1])
+        ctx.save_for_backward(
+            inputs, gates, memory, squashed, hidden, outputs, w_input, w_recurrent, w_project
+        )
+        return outputs[1:], outputs[-1].clone(), memory[-1].clone()
+
+    @staticmethod
+    def backward(ctx, d_outputs, _last_recurrent, _last_cells):
+        (inputs, gates, memory, squashed, hidden, outputs, w_input, w_recurrent, w_project) = (
+            ctx.saved_tensors
+        )
+        steps, streams, units = squashed.shape
+        d_gates = torch.empty_like(gates)
+        d_outputs = d_outputs.clone(memory_format=torch.contiguous_format)
+        d_cell = torch.zeros_like(squashed[0])
+        for step in range(steps - 1, -1, -1):
+            d_output = d_outputs[step]
+            if step + 1 < steps:
+                d_output.addmm_(d_gates[step + 1], w_recurrent)
+            d_hidden = d_output if w_project is None else d_output @ w_project
+            keep, write, emit, new = gates[step].chunk(4, 1)
+            d_keep, d_write, d_emit, d_new = d_gates[step].chunk(4, 1)
+            d_cell += aten.tanh_backward(d_hidden * emit, squashed[step])
+            torch.mul(d_cell, memory[step], out=d_keep)
+            torch.mul(d_cell, new, out=d_write)
+            torch.mul(d_hidden, squashed[step], out=d_emit)
+            torch.mul(d_cell, write, out=d_new)
+            switches = d_gates[step][:, : 3 * units]
+            aten.sigmoid_backward.grad_input(
+                switches, gates[step][:, : 3 * units], grad_input=switches
+            )
+            aten.tanh_backward.grad_input(d_new, new, grad_input=d_new)
+            d_cell *= keep
+        flat = d_gates.flatten(0, 1).t()
+        d_inputs = None
+        if ctx.needs_input_grad[0]:
+            d_inputs = (d_gates.flatten(0, 1) @ w_input).view_as(inputs)
+        d_project = None
+        if w_project is not None:
+            d_project = d_outputs.flatten(0, 1).t() @ hidden.flatten(0, 1)
+        return (
+            d_inputs,
+            None,
+            None,
+            flat @ inputs.flatten(0, 1),
+            flat @ outputs[:-1].flatten(0, 1),
+            d_gates.sum((0, 1)),
+            d_project,
+        )
+
+
+class RecurrentLayer(nn.Module):
+    """LSTM layer without peepholes, with a recurrent projection.
+
+    With gates f, i, o and candidate g from x_t and r_{t-1}:
+    c_t = f c_{t-1} + i g, m_t = o tanh(c_t), r_t = W_p m_t, which is the output and the next
+    step's recurrent input (Sak et al. 2014, equations 1 to 6; the non-recurrent projection is
+    left out, as in 1505.04630). Gradients do not reach beyond the chunk.
+
+    Parameters
+    ----------
+    input_dim, units : int
+    projection : int or None
+        Size of r; without one r = m.
+    """
+
+    def __init__(self, input_dim: int, units: int, projection: int | None):
+        super().__init__()
+        self.units = units
+        self.output_dim = projection or units
+        self.w_input = nn.Parameter(torch.zeros(4 * units, input_dim))
+        self.w_recurrent = nn.Parameter(torch.zeros(4 * units, self.output_dim))
+        self.bias = nn.Parameter(torch.zeros(4 * units))
+        if projection:
+            self.w_project = nn.Parameter(torch.zeros(projection, units))
+        else:
+            self.register_parameter("w_project", None)
+
+    def initialise(
+        self, scale: float | None, forget_bias: float, generator: torch.Generator
+    ) -> None:
+        """Draw weights uniformly in ±scale (None: 1/√units); set the biases."""
+        bound = self.units**-0.5 if scale is None else scale
+        for weight in (self.w_input, self.w_recurrent, self.w_project):
+            if weight is not None:
+                nn.init.uniform_(weight, -bound, bound, generator=generator)
+        with torch.no_grad():
+            self.bias.zero_()
+            self.bias[: self.units] = forget_bias
+
+    def initial_state(self, streams: int) -> tuple[Tensor, Tensor]:
+        """Return zeros: recurrent input (S, R) and cells (S, C)."""
+        return (
+            self.bias.new_zeros(streams, self.output_dim),
+            self.bias.new_zeros(streams, self.units),
+        )
+
+    def forward(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run over a chunk (T, S, D); return (T, S, R) and the detached state after it."""
+        if inputs.is_cuda:
+            return self.native(inputs, state)
+        weights = (self.w_input, self.w_recurrent, self.bias, self.w_project)
+        with torch.autocast("cpu", enabled=False):
+            outputs, recurrent, cells = _Recurrence.apply(
+                inputs.to(self.bias.dtype), *state, *weights
+            )
+        return outputs, (recurrent.detach(), cells.detach())
+
+    def native(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Do the same with torch's own LSTM, which is cuDNN's on a GPU."""
+        forget, write, emit, new = range(4)
+        weights = [
+            torch.cat([weight.chunk(4)[gate] for gate in (write, forget, new, emit)])
+            for weight in (self.w_input, self.w_recurrent, self.bias)
+        ]
+        weights.append(torch.zeros_like(self.bias))
+        if self.w_project is not None:
+            weights.append(self.w_project)
+        before = [value[None].detach().to(inputs.dtype) for value in state]
+        outputs, recurrent, cells = torch._VF.lstm(
+            inputs, before, weights, True, 1, 0.0, self.training, False, False
+        )
+        return outputs, (recurrent[0].detach(), cells[0].detach())

@@ -1,0 +1,607 @@
+"""Training of one run: phases, epochs, learning-rate schedule, checkpoints, measurements."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from darkknowledge.batches import FrameSet, gather_frames, plan_streams
+from darkknowledge.checkpoints import load_checkpoint, save_checkpoint, save_model, state_key
+from darkknowledge.errors import DataError, TrainingError
+from darkknowledge.files import write_json, write_jsonl
+from darkknowledge.networks.base import AcousticNetwork
+from darkknowledge.networks.inputs import window_index
+from darkknowledge.networks.options import NetworkOptions, TargetOptions, TrainingOptions
+from darkknowledge.networks.registry import build_network, count_parameters
+from darkknowledge.progress import Stopwatch, logger
+from darkknowledge.soft_targets import SoftTargets
+from darkknowledge.targets import Objective, objectives
+
+CHECK_EVERY = 100
+REPORT_SECONDS = 30
+SCORING_FRAMES = 4096
+SCORING_STREAMS = 64
+SCORING_CHUNK = 64
+DIVERGED = 1.1
+
+
+@dataclass
+class Halving:
+    """The learning-rate schedule of nnet1's train_scheduler.sh.
+
+    An epoch whose cross-validation loss is not below the best is rejected: training goes on
+    from the best. Halving begins with the first epoch that improves by less than ``start``
+    (relative), and then ends with one that improves by less than ``end``.
+    """
+
+    learning_rate: float
+    best: float
+    start: float
+    end: float
+    factor: float
+    patience: int
+    halving: bool = False
+    poor: int = 0
+
+    @classmethod
+    def begin(cls, learning_rate: float, loss: float, options: TrainingOptions) -> "Halving":
+        """Start from a learning rate and the loss before the first epoch."""
+        return cls(
+            learning_rate,
+            loss,
+            options.start_halving,
+            options.end_halving,
+            options.halving_factor,
+            options.patience,
+        )
+
+    def judge(self, loss: float) -> tuple[bool, bool]:
+        """Take an epoch's cross-validation loss; return (accepted, finished)."""
+        accepted = loss < self.best
+        previous, self.best = self.best, min(self.best, loss)
+        improvement = (previous - self.best) / abs(previous) if previous else 0.0
+        if self.halving:
+            self.poor = self.poor + 1 if improvement < self.end else 0
+            if self.poor > self.patience:
+                return accepted, True
+        if improvement < self.start:
+            self.halving = True
+        if self.halving:
+            self.learning_rate *= self.factor
+        return accepted, False
+
+
+class TeacherTargets:
+    """Soft targets of the frames of a set: the mean of one or more teachers' posteriors."""
+
+    def __init__(self, caches: Sequence[SoftTargets], frames: FrameSet):
+        self.caches = caches
+        self.positions = [c.positions(frames.utterances, frames.lengths) for c in caches]
+
+    def dense(self, frames: Tensor) -> Tensor:
+        """Return (B, pdfs) for frames (B,) of the set."""
+        index = frames.cpu().numpy()
+        parts = [
+            cache.dense(positions[index])
+            for cache, positions in zip(self.caches, self.positions, strict=True)
+        ]
+        total = parts[0] if len(parts) == 1 else sum(parts) / len(parts)
+        return total.to(frames.device)
+
+    @cached_property
+    def entropy(self) -> float:
+        """Mean entropy per frame in nats: what the soft cross-entropy cannot fall below."""
+        total = 0.0
+        for frames in torch.arange(len(self.positions[0])).split(SCORING_FRAMES):
+            total += torch.special.entr(self.dense(frames)).sum().item()
+        return total / len(self.positions[0])
+
+
+@dataclass
+class Score:
+    """Sums over frames: objective, cross-entropy with the alignment, correct frames.
+
+    ``floor`` is the least value of the objective per frame, its entropy.
+    """
+
+    loss: float
+    cross_entropy: float
+    correct: float
+    frames: int
+    floor: float = 0.0
+
+    @property
+    def mean_loss(self) -> float:
+        """Objective per frame above its floor, in nats: a Kullback-Leibler divergence.
+
+        With hard targets it is the cross-entropy. With soft ones the entropy of the teacher is
+        subtracted, so that a relative improvement means the same for all targets.
+        """
+        return self.loss / self.frames - self.floor
+
+    @property
+    def mean_cross_entropy(self) -> float:
+        """Cross-entropy with the alignment, per frame in nats."""
+        return self.cross_entropy / self.frames
+
+    @property
+    def accuracy(self) -> float:
+        """Frame accuracy in per cent."""
+        return 100 * self.correct / self.frames
+
+
+def _batches(
+    network: AcousticNetwork,
+    data: FrameSet,
+    order: np.random.Generator | None,
+    sizes: Sequence[int],
+    bf16: bool = False,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield logits (B, pdfs) and the frames (B,) that they label, minibatch by minibatch."""
+    device = data.features.device
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    if network.feed == "frames":
+        (size,) = sizes
+        index = np.arange(len(data)) if order is None else order.permutation(len(data))
+        for frames in torch.from_numpy(index).to(device).split(size):
+            windows = window_index(frames, data.first[frames], data.last[frames], network.context)
+            with precision:
+                logits = network(data.features[windows])
+            yield logits.float(), frames
+        return
+    streams, chunk = sizes
+    if order is None:
+        utterances = np.argsort(-data.lengths, kind="stable")
+    else:
+        utterances = order.permutation(len(data.lengths))
+    streams = min(streams, len(utterances))
+    state = network.initial_state(streams)
+    for batch in plan_streams(data.lengths, utterances, streams, chunk, network.delay, device):
+        if batch.keep is not None:
+            state = [tuple(value * batch.keep for value in layer) for layer in state]
+        with precision:
+            hidden, state = network.recur(data.features[batch.inputs], state)
+            logits = network.output(hidden.flatten(0, 1)[batch.outputs])
+        if len(batch.frames):
+            yield logits.float(), batch.frames
+
+
+@torch.no_grad()
+def evaluate(
+    network: AcousticNetwork,
+    data: FrameSet,
+    objective: Objective,
+    teacher: TeacherTargets | None = None,
+) -> Score:
+    """Measure a network on a set.
+
+    Parameters
+    ----------
+    network : AcousticNetwork
+    data : FrameSet
+        On the network's device.
+    objective : Objective
+    teacher : TeacherTargets or None
+        Needed if the objective has a soft term.
+
+    Returns
+    -------
+    Score
+    """
+    sizes = {"frames": (SCORING_FRAMES,), "streams": (SCORING_STREAMS, SCORING_CHUNK)}
+    floor = objective.soft * teacher.entropy if objective.soft else 0.0
+    score = Score(0.0, 0.0, 0.0, 0, floor)
+    for logits, frames in _batches(network, data, None, sizes[network.feed]):
+        labels = data.labels[frames]
+        hard = torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+        if objective.soft:
+            score.loss += objective.loss(logits, labels, teacher.dense(frames)).item()
+        else:
+            score.loss += objective.hard * hard
+        score.cross_entropy += hard
+        score.correct += (logits.argmax(1) == labels).sum().item()
+        score.frames += len(frames)
+    return score
+
+
+class Trainer:
+    """One training in progress.
+
+    Parameters
+    ----------
+    run : str
+        Name in log lines and messages.
+    network : AcousticNetwork
+    options : TrainingOptions
+    train, cv : FrameSet
+    teachers : tuple of (TeacherTargets or None)
+        For the two sets.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        run: str,
+        network: AcousticNetwork,
+        options: TrainingOptions,
+        train: FrameSet,
+        cv: FrameSet,
+        teachers: tuple[TeacherTargets | None, TeacherTargets | None],
+        seed: int,
+    ):
+        self.run = run
+        self.network = network
+        self.options = options
+        self.train = train
+        self.cv = cv
+        self.teachers = teachers
+        self.seed = seed
+        self.weights = list(network.parameters())
+        self.optimiser = self._optimiser()
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        options = self.options
+        common = {"lr": options.learning_rate, "weight_decay": options.weight_decay, "fused": True}
+        if options.optimiser == "sgd":
+            return torch.optim.SGD(self.weights, momentum=options.momentum, **common)
+        return torch.optim.Adam(self.weights, betas=(options.momentum, 0.999), **common)
+
+    def fail(self, phase: str, epoch: int, learning_rate: float, problem: str) -> TrainingError:
+        """Make the error of a training that diverges."""
+        return TrainingError(
+            f"{self.run} seed {self.seed}: {problem} in phase '{phase}', epoch {epoch}, at "
+            f"learning rate {learning_rate:.3g}; lower `learning_rate` (a third is a good try) "
+            "or `clip`"
+        )
+
+    def epoch(self, objective: Objective, phase: int, epoch: int, learning_rate: float) -> Score:
+        """Train for one epoch; return the measurements on the way."""
+        options = self.options
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+        order = np.random.default_rng([self.seed, phase, epoch])
+        sizes = (options.batch,)
+        if self.network.feed == "streams":
+            sizes = (options.streams, options.frames)
+        # The frames of a full minibatch: a smaller one, such as the last, moves less far.
+        size = 1 if options.loss == "sum" else math.prod(sizes)
+        totals = torch.zeros(2, dtype=torch.float64, device=self.train.features.device)
+        floor = objective.soft * self.teachers[0].entropy if objective.soft else 0.0
+        began = reported = time.perf_counter()
+        done = 0
+        bf16 = options.precision == "bf16"
+        batches = _batches(self.network, self.train, order, sizes, bf16)
+        for number, (logits, frames) in enumerate(batches, 1):
+            labels = self.train.labels[frames]
+            soft = self.teachers[0].dense(frames) if objective.soft else None
+            loss = objective.loss(logits, labels, soft)
+            self.optimiser.zero_grad()
+            (loss / size).backward()
+            if options.clip is not None:
+                torch.nn.utils.clip_grad_norm_(self.weights, options.clip)
+            self.optimiser.step()
+            correct = (logits.detach().argmax(1) == labels).sum()
+            totals += torch.stack([loss.detach().double(), correct.double()])
+            done += len(frames)
+            if number % CHECK_EVERY == 0:
+                if not math.isfinite(totals[0].item()):
+                    break
+                if time.perf_counter() - reported > REPORT_SECONDS:
+                    reported = time.perf_counter()
+                    logger.info(
+                        "%s seed %d, %s, epoch %d: %d %% done, loss %.3f, %d frames/s",
+                        self.run,
+                        self.seed,
+                        objective.name,
+                        epoch,
+                        100 * done // len(self.train),
+                        totals[0].item() / done - floor,
+                        done / (reported - began),
+                    )
+        loss_sum, correct_sum = totals.tolist()
+        if not math.isfinite(loss_sum):
+            raise self.fail(objective.name, epoch, learning_rate, "the loss is not a number")
+        return Score(loss_sum, math.nan, correct_sum, done, floor)
+
+    def cross_validate(self, objective: Objective) -> Score:
+        """Measure the objective on the cross-validation set."""
+        return evaluate(self.network, self.cv, objective, self.teachers[1])
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copy the weights and the optimiser's state."""
+        return {
+            "network": {k: v.cpu().clone() for k, v in self.network.state_dict().items()},
+            "optimiser": _copied(self.optimiser.state_dict()),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go back to a snapshot."""
+        self.network.load_state_dict(snapshot["network"])
+        self.optimiser.load_state_dict(_copied(snapshot["optimiser"]))
+
+    def run_phases(self, phases: Sequence[Objective], checkpoint: Path) -> list[dict[str, Any]]:
+        """Train through all phases, from the checkpoint if there is one.
+
+        After each epoch the state is kept in ``checkpoint``.
+
+        Returns
+        -------
+        list of dict
+            One row per epoch.
+        """
+        state = self._resume(checkpoint)
+        for phase in range(state["phase"], len(phases)):
+            objective = phases[phase]
+            last = phase == len(phases) - 1
+            limit, rate = self.options.epochs, self.options.learning_rate
+            if phase:
+                limit = self.options.finetune_epochs or limit
+                rate = self.options.finetune_learning_rate or rate
+            if state["halving"] is None:
+                if phase:
+                    self.optimiser = self._optimiser()
+                if objective.fresh_output:
+                    generator = torch.Generator().manual_seed(self.seed + phase)
+                    self.network.reset_output(generator)
+                start = self.cross_validate(objective)
+                state["halving"] = asdict(Halving.begin(rate, start.mean_loss, self.options))
+                ignorance = objective.mass * math.log(self.network.num_pdfs) - start.floor
+                state["start"], state["epoch"] = max(start.mean_loss, ignorance), 0
+            halving = Halving(**state["halving"])
+            best = self.snapshot()
+            watch = Stopwatch((limit - state["epoch"]) * len(self.train))
+            finished = False
+            while state["epoch"] < limit and not finished:
+                state["epoch"] += 1
+                epoch, rate = state["epoch"], halving.learning_rate
+                began = time.perf_counter()
+                score = self.epoch(objective, phase, epoch, rate)
+                speed = score.frames / (time.perf_counter() - began)
+                cv = self.cross_validate(objective)
+                if not math.isfinite(cv.mean_loss) or score.mean_loss > DIVERGED * state["start"]:
+                    raise self.fail(
+                        objective.name,
+                        epoch,
+                        rate,
+                        f"the loss is {score.mean_loss:.4g} (cross-validation "
+                        f"{cv.mean_loss:.4g}), above its start {state['start']:.4g},",
+                    )
+                accepted, finished = halving.judge(cv.mean_loss)
+                if accepted:
+                    best = self.snapshot()
+                else:
+                    self.restore(best)
+                state["rows"].append(
+                    {
+                        "phase": objective.name,
+                        "epoch": len(state["rows"]) + 1,
+                        "learning_rate": rate,
+                        "train_loss": score.mean_loss,
+                        "train_fa": score.accuracy,
+                        "cv_loss": cv.mean_loss,
+                        "cv_ce": cv.mean_cross_entropy,
+                        "cv_fa": cv.accuracy,
+                        "accepted": accepted,
+                    }
+                )
+                left = watch.advance(score.frames)
+                logger.info(
+                    "%s seed %d, %s, epoch %d/%d: rate %.2g, loss %.3f, FA %.1f %%; "
+                    "CV loss %.3f, FA %.1f %%%s; %d frames/s, %s",
+                    self.run,
+                    self.seed,
+                    objective.name,
+                    epoch,
+                    limit,
+                    rate,
+                    score.mean_loss,
+                    score.accuracy,
+                    cv.mean_loss,
+                    cv.accuracy,
+                    "" if accepted else " (rejected)",
+                    speed,
+                    "phase finished" if finished else left,
+                )
+                state["halving"] = asdict(halving)
+                if finished or epoch == limit:
+                    if not last:
+                        state.update(phase=phase + 1, halving=None)
+                    else:
+                        state["epoch"] = limit
+                save_checkpoint(checkpoint, {**state, **best})
+        return state["rows"]
+
+    def _resume(self, checkpoint: Path) -> dict[str, Any]:
+        fresh = {"phase": 0, "epoch": 0, "halving": None, "start": 0.0, "rows": []}
+        try:
+            saved = load_checkpoint(checkpoint)
+        except DataError as error:
+            logger.info("%s; training begins anew", error)
+            return fresh
+        if saved is None:
+            return fresh
+        self.restore({"network": saved.pop("network"), "optimiser": saved.pop("optimiser")})
+        logger.info(
+            "%s seed %d: goes on after epoch %d from %s",
+            self.run,
+            self.seed,
+            len(saved["rows"]),
+            checkpoint,
+        )
+        return saved
+
+
+def _copied(value: Any) -> Any:
+    """Copy nested containers and the tensors in them."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
+
+
+def log_priors(labels: Tensor, num_pdfs: int) -> Tensor:
+    """Return the natural logarithms (pdfs,) of the pdfs' shares of an alignment.
+
+    A pdf that the alignment never visits counts as visited half a time.
+    """
+    counts = torch.bincount(labels, minlength=num_pdfs).double().clamp_min(0.5)
+    return (counts / counts.sum()).log().float()
+
+
+def train_network(
+    run: str,
+    options: Mapping[str, Any],
+    train: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
+    cv: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
+    num_pdfs: int,
+    seed: int,
+    model: str | Path,
+    metrics: str | Path,
+    summary: str | Path,
+    state: str | Path,
+    soft_targets: Sequence[str | Path] = (),
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Train the network of a run.
+
+    Killed at any moment and called again, it goes on from its last epoch and ends with the same
+    bytes.
+
+    Parameters
+    ----------
+    run : str
+        Name in log lines and messages.
+    options : mapping
+        ``network``, ``targets`` and ``training``, as the study resolves them.
+    train, cv : pair of mappings
+        Features (N, D) and pdfs (N,) by utterance, of the training and of the cross-validation
+        set.
+    num_pdfs : int
+    seed : int
+        Of initial weights and order of the data.
+    model, metrics, summary : path
+        Files written at the end: the network with its priors, a row per epoch, and the figures
+        of the table.
+    state : path
+        Folder of the checkpoint, which is deleted in the end.
+    soft_targets : sequence of path
+        Caches that cover both sets, one per teacher; their mean is learnt.
+    threads : int
+        Of torch on the CPU.
+
+    Returns
+    -------
+    dict
+        The summary.
+
+    Raises
+    ------
+    DataError
+        If data or caches cannot be used.
+    TrainingError
+        If the training diverges.
+    """
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network_options = TypeAdapter(NetworkOptions).validate_python(options["network"])
+    target_options = TargetOptions(**options.get("targets", {}))
+    training_options = TrainingOptions(**options.get("training", {}))
+    phases = objectives(target_options)
+    train_frames = gather_frames("training set", *train, num_pdfs)
+    cv_frames = gather_frames("cross-validation set", *cv, num_pdfs)
+    expected = {"temperature": target_options.temperature, "num_pdfs": num_pdfs}
+    caches = [SoftTargets(path, expected) for path in soft_targets]
+    if not caches and any(phase.soft for phase in phases):
+        raise DataError(
+            f"{run}: targets '{target_options.targets}' need a soft-target cache; give a teacher"
+        )
+    kind = options["network"]["kind"]
+    identity = {
+        "network": network_options.model_dump(mode="json", exclude={"training"}),
+        "targets": target_options.model_dump(mode="json"),
+        "training": training_options.model_dump(mode="json"),
+        "num_pdfs": num_pdfs,
+        "seed": seed,
+        "train": train_frames.digest(),
+        "cv": cv_frames.digest(),
+        "soft_targets": [cache.header["payload_sha256"] for cache in caches],
+        "threads": threads,
+        "torch": torch.__version__,
+        "device": device.type,
+    }
+    checkpoint = Path(state) / f"{state_key(identity)}.checkpoint"
+    network = build_network(options["network"], train_frames.features.shape[1], num_pdfs, seed)
+    network.estimate(
+        train_frames.features, train_frames.first, train_frames.last, train_frames.labels
+    )
+    network.to(device)
+    teachers = (None, None)
+    if caches:
+        teachers = (TeacherTargets(caches, train_frames), TeacherTargets(caches, cv_frames))
+    trainer = Trainer(
+        run,
+        network,
+        training_options,
+        train_frames.to(device),
+        cv_frames.to(device),
+        teachers,
+        seed,
+    )
+    logger.info(
+        "%s seed %d: %s with %d parameters, %d training and %d cross-validation frames, %d pdfs",
+        run,
+        seed,
+        kind,
+        count_parameters(network),
+        len(train_frames),
+        len(cv_frames),
+        num_pdfs,
+    )
+    rows = trainer.run_phases(phases, checkpoint)
+    hard = Objective("hard", hard=1.0, soft=0.0)
+    on_train = evaluate(network, trainer.train, hard)
+    on_cv = evaluate(network, trainer.cv, hard)
+    accepted = [row["epoch"] for row in rows if row["accepted"]]
+    result = {
+        "tr_fa": on_train.accuracy,
+        "cv_fa": on_cv.accuracy,
+        "tr_loss": on_train.mean_cross_entropy,
+        "cv_loss": on_cv.mean_cross_entropy,
+        "parameters": count_parameters(network),
+        "epochs": len(rows),
+        "best_epoch": accepted[-1] if accepted else 0,
+        "train_frames": len(train_frames),
+        "cv_frames": len(cv_frames),
+        "num_pdfs": num_pdfs,
+    }
+    write_jsonl(metrics, rows)
+    write_json(summary, result)
+    save_model(
+        model,
+        network,
+        options["network"],
+        log_priors(train_frames.labels, num_pdfs),
+        {"run": run, "seed": seed, "delay": network.delay},
+    )
+    checkpoint.unlink(missing_ok=True)
+    logger.info(
+        "%s seed %d: TR FA %.1f %%, CV FA %.1f %%, best epoch %d of %d",
+        run,
+        seed,
+        on_train.accuracy,
+        on_cv.accuracy,
+        result["best_epoch"],
+        len(rows),
+    )
+    return result

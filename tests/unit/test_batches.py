@@ -1,0 +1,84 @@
+"""Minibatches: every frame once, in its place."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from darkknowledge.batches import gather_frames, plan_streams
+from darkknowledge.errors import DataError
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    streams=st.integers(1, 5),
+    chunk=st.integers(1, 8),
+    delay=st.integers(0, 6),
+    seed=st.integers(0, 3),
+)
+def test_streams_read_utterances_in_order(lengths, streams, chunk, delay, seed):
+    lengths = np.array(lengths)
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    starts = np.cumsum(lengths) - lengths
+    batches = plan_streams(lengths, order, streams, chunk, delay)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    read = [[] for _ in range(streams)]
+    begun = []
+    labelled = []
+    for batch in batches:
+        inputs = batch.inputs.numpy()
+        assert inputs.shape == (chunk, streams)
+        if batch.keep is not None:
+            for stream in np.flatnonzero(batch.keep.numpy()[:, 0] == 0):
+                begun.append(owner[inputs[0, stream]])
+                assert inputs[0, stream] == starts[begun[-1]]
+                read[stream] = []
+        for stream in range(streams):
+            read[stream] += inputs[:, stream].tolist()
+        for place, frame in zip(batch.outputs.tolist(), batch.frames.tolist(), strict=True):
+            step, stream = divmod(place, streams)
+            history = read[stream][: len(read[stream]) - chunk + step + 1]
+            utterance = owner[frame]
+            first, last = starts[utterance], starts[utterance] + lengths[utterance] - 1
+            expected = [min(first + t, last) for t in range(frame - first + delay + 1)]
+            assert history == expected
+            labelled.append(frame)
+    assert begun.count(0) == 1 and sorted(begun) == list(range(len(lengths)))
+    assert sorted(labelled) == list(range(lengths.sum()))
+
+
+def test_first_free_stream_takes_the_next_utterance():
+    batches = plan_streams(np.array([4, 2, 2]), [0, 1, 2], streams=2, chunk=2, delay=0)
+    assert [b.inputs.T.tolist() for b in batches] == [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]
+    assert batches[0].keep.tolist() == [[0], [0]]
+    assert batches[1].keep.tolist() == [[1], [0]]
+
+
+FEATURES = {"a": np.zeros((3, 2), np.float32), "b": np.ones((2, 2), np.float32)}
+LABELS = {"a": np.array([0, 1, 2], np.int32), "b": np.array([3, 3], np.int32)}
+
+
+def test_gathered_frames():
+    frames = gather_frames("train", FEATURES, LABELS, 4)
+    assert frames.labels.tolist() == [0, 1, 2, 3, 3]
+    assert frames.first.tolist() == [0, 0, 0, 3, 3]
+    assert frames.last.tolist() == [2, 2, 2, 4, 4]
+    assert frames.digest() == gather_frames("cv", FEATURES, LABELS, 4).digest()
+    changed = {**LABELS, "b": np.array([3, 2], np.int32)}
+    assert frames.digest() != gather_frames("train", FEATURES, changed, 4).digest()
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "message"),
+    [
+        ({"a": FEATURES["a"]}, LABELS, r"1 have only one of them, b for one \(it has labels\)"),
+        (FEATURES, {**LABELS, "b": LABELS["a"]}, "b has 2 feature frames and 3 labels"),
+        (FEATURES, {**LABELS, "b": np.array([3, 4])}, "b has label 4; expected 0 to 3"),
+        ({**FEATURES, "a": np.full((3, 2), np.nan)}, LABELS, "a hold a NaN"),
+        ({}, {}, "0 utterances have features"),
+    ],
+)
+def test_wrong_data_is_named(features, labels, message):
+    with pytest.raises(DataError, match=message):
+        gather_frames("train", features, labels, 4)

@@ -1,0 +1,316 @@
+"""Training: it learns, keeps to the schedule, stops when it diverges, survives being killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from darkknowledge import training
+from darkknowledge.batches import gather_frames
+from darkknowledge.checkpoints import load_network
+from darkknowledge.errors import DataError, TrainingError
+from darkknowledge.networks.options import TrainingOptions
+from darkknowledge.networks.registry import build_network, log_posteriors, stream_log_posteriors
+from darkknowledge.soft_targets import SoftTargets, write_soft_targets
+from darkknowledge.targets import Objective
+from darkknowledge.training import Halving, TeacherTargets, evaluate, log_priors, train_network
+
+PDFS = 12
+DNN = {"kind": "dnn", "layers": 1, "units": 32, "splice": 2, "lda": 20}
+LSTM = {"kind": "lstm", "layers": 1, "units": 24, "projection": 12, "delay": 2}
+FAST = {"epochs": 3, "learning_rate": 0.01, "streams": 6, "frames": 10, "batch": 64}
+
+
+def toy(seed, utterances=30):
+    """Make noisy states in runs, each utterance a random walk over them."""
+    means = np.random.default_rng(99).normal(size=(PDFS, 8))
+    rng = np.random.default_rng(seed)
+    features, labels = {}, {}
+    for number in range(utterances):
+        states = np.repeat(rng.integers(0, PDFS, 8), rng.integers(3, 9, 8)).astype(np.int32)
+        labels[f"s{seed}-{number:03d}"] = states
+        noisy = means[states] + 0.7 * rng.normal(size=(len(states), 8))
+        features[f"s{seed}-{number:03d}"] = noisy.astype(np.float32)
+    return features, labels
+
+
+TRAIN, CV = toy(1), toy(2, 8)
+
+
+def run(folder, network, targets=None, training=None, **more):
+    folder.mkdir(exist_ok=True)
+    result = train_network(
+        "run",
+        {"network": network, "targets": targets or {}, "training": {**FAST, **(training or {})}},
+        TRAIN,
+        CV,
+        num_pdfs=PDFS,
+        model=folder / "model.pt",
+        metrics=folder / "metrics.jsonl",
+        summary=folder / "summary.json",
+        state=folder.parent / "state",
+        **{"seed": 1, **more},
+    )
+    return result, {
+        name: (folder / name).read_bytes() for name in ("model.pt", "metrics.jsonl", "summary.json")
+    }
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teacher")
+    run(folder / "dnn", DNN)
+    network, _, _ = load_network(folder / "dnn" / "model.pt")
+    scores = stream_log_posteriors(network, {**TRAIN[0], **CV[0]})
+    write_soft_targets(folder / "T2.soft", scores, 2.0, {"run": "dnn", "seed": 1})
+    return folder / "T2.soft"
+
+
+@pytest.mark.parametrize("network", [DNN, LSTM], ids=["dnn", "lstm"])
+def test_learns_from_hard_targets(tmp_path, network):
+    result, files = run(tmp_path / "a", network, training={"epochs": 6})
+    assert result["cv_fa"] > 60
+    rows = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, result["epochs"] + 1))
+    assert rows[-1]["cv_loss"] < rows[0]["cv_loss"]
+    assert rows[result["best_epoch"] - 1]["cv_fa"] == pytest.approx(result["cv_fa"])
+    assert not list((tmp_path / "state").iterdir())
+
+
+@pytest.mark.parametrize("network", [DNN, LSTM], ids=["dnn", "lstm"])
+def test_measured_on_whole_utterances(tmp_path, network):
+    result, _ = run(tmp_path / "a", network)
+    found, priors, _ = load_network(tmp_path / "a" / "model.pt")
+    correct = frames = 0
+    loss = 0.0
+    for utterance, states in CV[1].items():
+        scores = log_posteriors(found, CV[0][utterance])
+        correct += (scores.argmax(1) == states).sum()
+        loss -= scores[np.arange(len(states)), states].sum()
+        frames += len(states)
+    assert result["cv_fa"] == pytest.approx(100 * correct / frames)
+    assert result["cv_loss"] == pytest.approx(loss / frames, rel=1e-4)
+    counts = np.bincount(np.concatenate(list(TRAIN[1].values())), minlength=PDFS)
+    np.testing.assert_allclose(priors.exp().numpy(), counts / counts.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("targets", "phases"),
+    [
+        ({"targets": "soft", "temperature": 2}, ["soft"]),
+        ({"targets": "reg", "temperature": 2}, ["reg"]),
+        ({"targets": "pretrain", "temperature": 2, "fresh_output": True}, ["soft", "hard"]),
+        ({"targets": "soft", "temperature": 2, "student_temperature": 2}, ["soft"]),
+    ],
+    ids=["soft", "reg", "pretrain", "both tempered"],
+)
+def test_learns_from_a_teacher(tmp_path, cache, targets, phases):
+    result, files = run(tmp_path / "a", LSTM, targets, {"epochs": 4}, soft_targets=[cache])
+    assert result["cv_fa"] > 50
+    rows = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
+    assert list(dict.fromkeys(row["phase"] for row in rows)) == phases
+    assert all(row["cv_loss"] > 0 for row in rows)
+
+
+def test_mean_of_teachers(cache):
+    frames = gather_frames("cv", *CV, PDFS)
+    one = TeacherTargets([SoftTargets(cache)], frames)
+    two = TeacherTargets([SoftTargets(cache), SoftTargets(cache)], frames)
+    index = torch.tensor([5, 0, 3])
+    torch.testing.assert_close(one.dense(index), two.dense(index))
+    targets = one.dense(torch.arange(len(frames)))
+    entropy = -(targets * targets.clamp_min(1e-30).log()).sum(1).mean()
+    assert one.entropy == pytest.approx(float(entropy), rel=1e-5)
+
+
+def test_soft_loss_is_a_divergence(cache):
+    network = build_network(DNN, 8, PDFS, 0)
+    frames = gather_frames("cv", *CV, PDFS)
+    teacher = TeacherTargets([SoftTargets(cache)], frames)
+    score = evaluate(network, frames, Objective("soft", 0.0, 1.0), teacher)
+    p = teacher.dense(torch.arange(len(frames)))
+    scores = [log_posteriors(network, CV[0][u]) for u in sorted(CV[0])]
+    q = torch.from_numpy(np.concatenate(scores))
+    divergence = torch.nn.functional.kl_div(q, p, reduction="batchmean")
+    assert score.mean_loss == pytest.approx(float(divergence), rel=1e-4)
+
+
+def test_teacher_is_needed_and_must_fit(tmp_path, cache):
+    with pytest.raises(DataError, match="'soft' need a soft-target cache"):
+        run(tmp_path / "a", LSTM, {"targets": "soft"})
+    with pytest.raises(DataError, match="temperature is 2.0; expected 1.0"):
+        run(tmp_path / "a", LSTM, {"targets": "soft"}, soft_targets=[cache])
+
+
+def test_seed_decides(tmp_path):
+    _, one = run(tmp_path / "a", LSTM)
+    _, same = run(tmp_path / "b", LSTM)
+    _, other = run(tmp_path / "c", LSTM, seed=2)
+    assert one == same
+    assert one["model.pt"] != other["model.pt"]
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_killed_after_any_epoch(tmp_path, monkeypatch, cache, optimiser):
+    setting = {
+        "network": LSTM,
+        "targets": {"targets": "pretrain", "temperature": 2},
+        "training": {"optimiser": optimiser, "epochs": 2, "patience": 9},
+        "soft_targets": [cache],
+    }
+    _, undisturbed = run(tmp_path / "whole", **setting)
+    whole = training.Trainer.epoch
+    for fatal in (2, 3, 4):
+        calls = 0
+
+        def dying(self, *arguments, fatal=fatal):
+            nonlocal calls
+            calls += 1
+            if calls == fatal:
+                raise KeyboardInterrupt
+            return whole(self, *arguments)
+
+        monkeypatch.setattr(training.Trainer, "epoch", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed", **setting)
+        monkeypatch.setattr(training.Trainer, "epoch", whole)
+        assert len(list((tmp_path / "state").iterdir())) == 1
+        _, resumed = run(tmp_path / "killed", **setting)
+        assert resumed == undisturbed
+
+
+def test_resumes_only_the_same_training(tmp_path, monkeypatch):
+    whole = training.write_json
+    monkeypatch.setattr(training, "write_json", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "a", DNN)
+    monkeypatch.setattr(training, "write_json", whole)
+    (kept,) = (tmp_path / "state").iterdir()
+    _, other = run(tmp_path / "b", DNN, training={"learning_rate": 0.02})
+    assert list((tmp_path / "state").iterdir()) == [kept]
+    kept.write_bytes(kept.read_bytes()[:-1])
+    _, resumed = run(tmp_path / "a", DNN)
+    _, fresh = run(tmp_path / "c", DNN)
+    assert resumed == fresh and resumed != other
+
+
+SCRIPT = """
+import sys, pathlib
+sys.path[:0] = {paths!r}
+from test_training import LONG, LSTM, run
+run(pathlib.Path(sys.argv[1]), LSTM, training=LONG)
+"""
+LONG = {"epochs": 40, "patience": 99}
+
+
+def test_killed_for_good(tmp_path):
+    _, undisturbed = run(tmp_path / "whole", LSTM, training=LONG)
+    here = Path(__file__).parent
+    paths = [str(here), str(Path(training.__file__).parents[1])]
+    (tmp_path / "train.py").write_text(SCRIPT.format(paths=paths))
+    process = subprocess.Popen([sys.executable, tmp_path / "train.py", tmp_path / "killed"])
+    state = tmp_path / "state"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not list(state.glob("*.checkpoint")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert len(list(state.glob("*.checkpoint"))) == 1
+    _, resumed = run(tmp_path / "killed", LSTM, training=LONG)
+    assert resumed == undisturbed
+
+
+def test_outputs_written_again_after_a_late_kill(tmp_path, monkeypatch):
+    _, undisturbed = run(tmp_path / "whole", DNN)
+    whole = training.save_model
+    monkeypatch.setattr(training, "save_model", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "killed", DNN)
+    monkeypatch.setattr(training, "save_model", whole)
+    monkeypatch.setattr(training.Trainer, "epoch", lambda *_: 1 / 0)
+    _, resumed = run(tmp_path / "killed", DNN)
+    assert resumed == undisturbed
+
+
+@pytest.mark.parametrize("rate", [1e30, 300.0])
+def test_divergence_is_named(tmp_path, rate):
+    options = {"optimiser": "sgd", "learning_rate": rate, "clip": None}
+    with pytest.raises(
+        TrainingError, match=r"run seed 1: the loss is .* epoch 1, at learning rate"
+    ):
+        run(tmp_path / "a", {**DNN, "activation": "relu"}, training=options)
+
+
+def nnet1_scheduler(losses, start):
+    """Transliterate steps/nnet/train_scheduler.sh; return rates, acceptances."""
+    rate, loss, halving, rows = 1.0, start, False, []
+    for new in losses:
+        previous, accepted = loss, new < loss
+        rows.append((rate, accepted))
+        loss = min(loss, new)
+        improvement = (previous - loss) / previous
+        if halving and improvement < 0.001:
+            break
+        if improvement < 0.01:
+            halving = True
+        if halving:
+            rate *= 0.5
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_schedule_is_that_of_nnet1(seed):
+    rng = np.random.default_rng(seed)
+    losses = 2 * np.exp(-0.02 * np.arange(20)) + 0.03 * rng.random(20) * (np.arange(20) > 4)
+    halving = Halving.begin(1.0, 2.5, TrainingOptions())
+    rows = []
+    for loss in losses:
+        rate = halving.learning_rate
+        accepted, finished = halving.judge(float(loss))
+        rows.append((rate, accepted))
+        if finished:
+            break
+    assert rows == nnet1_scheduler(losses, 2.5)
+
+
+def test_patience_bears_poor_epochs():
+    halving = Halving.begin(1.0, 2.0, TrainingOptions(patience=1))
+    verdicts = [halving.judge(loss) for loss in (2.0, 2.0, 1.0, 1.0, 1.0)]
+    assert verdicts == [
+        (False, False),
+        (False, False),
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+
+
+def test_rejected_epochs_are_undone(tmp_path):
+    options = {"learning_rate": 0.3, "epochs": 6, "patience": 9}
+    result, files = run(tmp_path / "a", DNN, training=options)
+    rows = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
+    assert not all(row["accepted"] for row in rows)
+    best = min(rows, key=lambda row: row["cv_loss"])
+    assert result["best_epoch"] == best["epoch"]
+    assert result["cv_loss"] == pytest.approx(best["cv_loss"], rel=1e-5)
+
+
+def test_sum_is_the_mean_with_a_larger_rate(tmp_path):
+    options = {"optimiser": "sgd", "clip": None, "batch": 5, "epochs": 1, "learning_rate": 0.05}
+    frames = sum(map(len, TRAIN[1].values()))
+    short = frames % 5
+    result, _ = run(tmp_path / "a", DNN, training=options)
+    other, _ = run(tmp_path / "b", DNN, training={**options, "loss": "sum", "learning_rate": 0.01})
+    assert other["cv_loss"] == pytest.approx(result["cv_loss"], rel=2e-2 if short else 1e-4)
+
+
+def test_unvisited_pdfs_have_a_prior():
+    priors = log_priors(torch.tensor([0, 0, 2]), 4).exp()
+    assert priors.tolist() == pytest.approx([0.5, 0.125, 0.25, 0.125])
