@@ -115,6 +115,7 @@ rule align:
         f"{LOGS}/align/{{set}}.log",
     benchmark:
         f"{BENCHMARKS}/align/{{set}}.jsonl"
+    priority: 30
     conda:
         "../envs/speech.yaml"
     threads: 2

@@ -25,6 +25,7 @@ rule train_network:
         f"{LOGS}/train_network/{{run}}.seed{{seed}}.log",
     benchmark:
         f"{BENCHMARKS}/train_network/{{run}}.seed{{seed}}.jsonl"
+    priority: 20
     conda:
         "../envs/speech.yaml"
     threads: 1

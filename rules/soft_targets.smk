@@ -20,6 +20,7 @@ rule write_soft_targets:
         f"{LOGS}/write_soft_targets/{{run}}.seed{{seed}}.T{{temperature}}.log",
     benchmark:
         f"{BENCHMARKS}/write_soft_targets/{{run}}.seed{{seed}}.T{{temperature}}.jsonl"
+    priority: 40
     conda:
         "../envs/speech.yaml"
     threads: 1

@@ -64,9 +64,11 @@ class DecodingOptions(Options):
     """Search options; acoustic scale, word penalty and beam are chosen on the dev set."""
 
     acoustic_scales: list[Positive] = Field(
-        default=[0.05, 0.065, 0.08, 0.1, 0.125, 0.16, 0.2],
+        default=[0.05, 0.065, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4],
         min_length=1,
-        description="Grid from which the factor of the acoustic log-likelihoods is chosen.",
+        description="Grid from which the factor of the acoustic log-likelihoods is chosen. A "
+        "student of a teacher at temperature T gives flatter posteriors and wants about T "
+        "times the factor of the others.",
     )
     word_penalties: list[float] = Field(
         default=[0.0],

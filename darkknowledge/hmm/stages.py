@@ -37,6 +37,7 @@ from darkknowledge.hmm.tying import build_tree, initial_mixtures, phone_question
 from darkknowledge.progress import logger
 
 FRAME_SHIFT = 0.01
+EARLY_FAILURES = 0.5
 
 
 def _options(options: HmmOptions | Mapping | None) -> HmmOptions:
@@ -118,7 +119,7 @@ class _Training:
         start = time.perf_counter()
         results = self.crew.run("align", beam)
         self.failed = sorted(u for result in results for u in result["failed"])
-        check_failures(self.failed, self.utterances, self.alignment)
+        check_failures(self.failed, self.utterances, self.alignment, early=True)
         self.settled = False
         report = {
             "failed": len(self.failed),
@@ -197,7 +198,11 @@ class _Training:
         )
 
     def write(self, folder: Path) -> None:
-        """Write likelihoods, failures, alignments, phones and last the model."""
+        """Write likelihoods, failures, alignments, phones and last the model.
+
+        Early models may fail to align more utterances than the last one.
+        """
+        check_failures(self.failed, self.utterances, self.alignment)
         folder.mkdir(parents=True, exist_ok=True)
         self.model.phones.write(folder / "phones.txt")
         write_jsonl(folder / "likelihoods.jsonl", self.rows)
@@ -213,18 +218,32 @@ class _Training:
         self.model.write(folder / "model.npz")
 
 
-def check_failures(failed: list[str], utterances: int, options: AlignmentOptions) -> None:
+def check_failures(
+    failed: list[str], utterances: int, options: AlignmentOptions, early: bool = False
+) -> None:
     """Refuse an alignment of which too many utterances failed.
+
+    Parameters
+    ----------
+    failed : list of str
+        The utterances that were not aligned.
+    utterances : int
+        How many there are.
+    options : AlignmentOptions
+    early : bool
+        Whether more passes follow; then up to half may fail, as a model from a flat start
+        cannot place every noisy utterance.
 
     Raises
     ------
     DataError
-        If none is aligned or the share of failures is above ``allowed_failures``.
+        If none is aligned or the share of failures is above what is allowed.
     """
-    if len(failed) == utterances or len(failed) > options.allowed_failures * utterances:
+    allowed = max(options.allowed_failures, EARLY_FAILURES if early else 0.0)
+    if len(failed) == utterances or len(failed) > allowed * utterances:
         raise DataError(
             f"{len(failed)} of {utterances} utterances cannot be aligned, the first is "
-            f"{failed[0]}; expected at most {options.allowed_failures:.1%}: look whether their "
+            f"{failed[0]}; expected at most {allowed:.1%}: look whether their "
             "transcripts match their audio, widen alignment.retry_beam or raise "
             "alignment.allowed_failures"
         )
@@ -311,7 +330,7 @@ def train_monophone(
             "mono", crew, model, own.alignment, own.estimation, len(data.wav), options.seed
         )
         training.failed = sorted(u for f in crew.run("align_equally", options.seed) for u in f)
-        check_failures(training.failed, len(data.wav), own.alignment)
+        check_failures(training.failed, len(data.wav), own.alignment, early=True)
         training.estimate(0, pdfs, minimum_occupancy=own.first_occupancy)
         training.settled = False
         gaussians = pdfs

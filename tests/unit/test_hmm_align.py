@@ -191,3 +191,10 @@ def test_conversion_keeps_phones_states_and_times():
 def test_log_likelihood_of_wrong_features_is_refused():
     with pytest.raises(DataError, match="expected"):
         tiny_model().log_likelihoods(np.zeros((4, SIZE + 1), np.float32))
+
+
+def test_an_early_pass_may_fail_more_often_but_not_mostly():
+    early = [f"u{n}" for n in range(40)]
+    check_failures(early, 100, AlignmentOptions(), early=True)
+    with pytest.raises(DataError, match="60 of 100"):
+        check_failures([f"u{n}" for n in range(60)], 100, AlignmentOptions(), early=True)
