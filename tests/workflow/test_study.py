@@ -2,15 +2,21 @@
 
 import csv
 import json
+import resource
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 
 from tests.workflow.conftest import ROOT, TINY, Project
+
+
+def processor_seconds() -> float:
+    """Return the time that child processes computed, which a busy machine does not lengthen."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_results_are_there_and_mean_something(finished):
@@ -31,11 +37,10 @@ def test_results_are_there_and_mean_something(finished):
 
 
 def test_a_finished_study_has_nothing_to_do(finished):
-    start = time.perf_counter()
+    start = processor_seconds()
     done = finished.run()
-    elapsed = time.perf_counter() - start
     assert "Nothing to be done" in done.stdout
-    assert elapsed < 15, f"{elapsed:.1f} s to say that there is nothing to do"
+    assert processor_seconds() - start < 5
 
 
 @pytest.fixture
@@ -147,11 +152,10 @@ def test_touch_comments_and_checkouts_rerun_nothing(copy):
 
 def test_a_dry_run_of_a_fresh_clone_is_quick_and_light(tmp_path):
     project = Project(tmp_path / "fresh")
-    start = time.perf_counter()
+    start = processor_seconds()
     done = project.run("-n", config=None)
-    elapsed = time.perf_counter() - start
     assert "train_network" in done.stdout
-    assert elapsed < 10, f"{elapsed:.1f} s"
+    assert processor_seconds() - start < 5
     code = """
 import sys
 from snakemake.cli import main
