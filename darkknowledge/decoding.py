@@ -295,47 +295,6 @@ def _decode_all(
         _decoder = None
 
 
-def log_priors(counts: np.ndarray, floor: float = 0.01) -> np.ndarray:
-    """Return the log of the pdfs' share of the training frames.
-
-    Parameters
-    ----------
-    counts : int array (pdfs,)
-        Frames of each pdf in the training alignments.
-    floor : float
-        Smallest prior, as a share of the uniform one, so that pdfs never seen are not favoured.
-
-    Returns
-    -------
-    float32 array (pdfs,)
-    """
-    counts = np.asarray(counts, np.float64)
-    if counts.sum() <= 0:
-        raise DataError("no frames in the training alignments; priors need some")
-    return np.log(np.maximum(counts / counts.sum(), floor / len(counts))).astype(np.float32)
-
-
-def posterior_to_likelihood(log_posteriors: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """Turn log-posteriors into scaled log-likelihoods, log p(x|s) - log p(x) (Bourlard 1994).
-
-    Parameters
-    ----------
-    log_posteriors : float32 array (N, pdfs)
-    priors : float32 array (pdfs,)
-        Log-priors of :func:`log_priors`.
-
-    Returns
-    -------
-    float32 array (N, pdfs)
-    """
-    if log_posteriors.shape[-1] != len(priors):
-        raise DataError(
-            f"posteriors of {log_posteriors.shape[-1]} pdfs, priors of {len(priors)}; "
-            "the network and the alignments are of different models"
-        )
-    return log_posteriors - priors
-
-
 def evenly(items: Iterable[str], count: int | None) -> list[str]:
     """Take one item from each of `count` equal parts of the sorted list; all where it is None.
 

@@ -429,9 +429,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             Table, {"runs": value} if isinstance(value, list) else value, f"tables.{key}"
         )
         if key == "gmm":
-            checker.add(
-                "tables.gmm", "taken by the table of the Gaussian mixtures; choose another"
-            )
+            checker.add("tables.gmm", "taken by the table of the Gaussian mixtures; choose another")
         if table is not None:
             typed_tables[key] = table
             if table.paper is not None:

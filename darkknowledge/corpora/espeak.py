@@ -12,7 +12,6 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -194,11 +193,6 @@ class Synthesiser:
         The same request gives the same samples, whatever was spoken before.
         """
         return self._ask(asdict(request))
-
-    def speak_all(self, requests: Iterable[Request]) -> Iterator[bytes]:
-        """Speak one request after the other."""
-        for request in requests:
-            yield self.speak(request)
 
     def phonemes(self, voice: str, sentences: list[str]) -> list[str]:
         """Return the phonemes of each sentence in espeak-ng's own names.

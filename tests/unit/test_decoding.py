@@ -8,8 +8,6 @@ from darkknowledge.decoding import (
     Graph,
     decode_set,
     evenly,
-    log_priors,
-    posterior_to_likelihood,
     read_words,
     tune,
 )
@@ -169,19 +167,6 @@ def test_evenly():
     assert len({name[:3] for name in chosen}) == 20
     assert len({name[-3:] for name in chosen}) >= 10
     assert evenly(names, None) == evenly(names, 99) == names
-
-
-def test_priors():
-    priors = log_priors(np.array([3, 1, 0]))
-    np.testing.assert_allclose(np.exp(priors), [0.75, 0.25, 0.01 / 3], rtol=1e-6)
-    posteriors = np.log(np.array([[0.5, 0.25, 0.25]], np.float32))
-    np.testing.assert_allclose(
-        posterior_to_likelihood(posteriors, priors)[0, :2], np.log([2 / 3, 1]), atol=1e-6
-    )
-    with pytest.raises(DataError, match="different models"):
-        posterior_to_likelihood(posteriors, priors[:2])
-    with pytest.raises(DataError, match="no frames"):
-        log_priors(np.zeros(3))
 
 
 def test_files_that_do_not_fit_are_refused(folder, tmp_path):
