@@ -126,9 +126,15 @@ class Study:
     training: dict[str, TrainingOptions]
     tables: dict[str, Table]
 
-    def corpus_options(self) -> dict[str, Any]:
-        """Return what a corpus is made from, in plain types, defaults left out."""
+    def corpus_options(self, language: bool = True) -> dict[str, Any]:
+        """Return what a corpus is made from, in plain types, defaults left out.
+
+        Without ``language``, those that only lexicon and language model depend on are left out:
+        a larger vocabulary makes no audio anew.
+        """
         options = plain(self.corpus)
+        if not language:
+            options = {k: v for k, v in options.items() if k not in self.corpus.LANGUAGE_ONLY}
         if "data_root" in type(self.corpus).model_fields:
             options["data_root"] = self.data_root
         return options

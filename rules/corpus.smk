@@ -46,6 +46,6 @@ rule make_set:
         runtime="1h",
     params:
         code=code("make_set"),
-        corpus=study.corpus_options(),
+        corpus=study.corpus_options(language=False),
     script:
         "../scripts/make_set.py"

@@ -1,7 +1,7 @@
 """What can be said about a corpus in a study; no heavy imports."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -71,6 +71,8 @@ class _Options(BaseModel):
 
 class SyntheticOptions(_Options):
     """A noisy corpus made on the spot by espeak-ng; nothing is downloaded."""
+
+    LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_sentences", "pronunciations")
 
     kind: Literal["synthetic"] = Field(
         default="synthetic", description="Speech from a synthesiser, noise from formulas."
@@ -153,6 +155,8 @@ class SyntheticOptions(_Options):
 
 class LibrispeechOptions(_Options):
     """Real speech in LibriSpeech's layout, mixed with recordings of noise."""
+
+    LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "text_words", "transcript_words")
 
     kind: Literal["librispeech"] = Field(
         default="librispeech", description="Speech in LibriSpeech's layout, recorded noise."

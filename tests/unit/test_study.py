@@ -122,6 +122,13 @@ def test_a_changed_value_changes_that_run_alone():
     assert changed == ["rnn-t2-soft"]
 
 
+def test_a_larger_vocabulary_makes_no_audio_anew():
+    before = load_study(DEFAULT)
+    after = load_study(study(corpora__synthetic__lm_sentences=20000))
+    assert before.corpus_options(language=False) == after.corpus_options(language=False)
+    assert before.corpus_options() != after.corpus_options()
+
+
 def test_null_leaves_an_entry_out():
     config = copy.deepcopy(DEFAULT)
     config["runs"]["rnn-t1-reg"] = None
