@@ -36,6 +36,8 @@ class Hypothesis:
         Whether the path ends in a final state; if not, it is incomplete.
     frames : int
         Length of the utterance.
+    pdfs : tuple of int
+        Of each frame of the path; empty if there is none.
     """
 
     words: tuple[str, ...]
@@ -44,6 +46,7 @@ class Hypothesis:
     score: float
     reached_final: bool
     frames: int
+    pdfs: tuple[int, ...] = ()
 
 
 class Graph:
@@ -190,7 +193,7 @@ class Decoder:
     def _hypothesis(self, lattice, reached_final: bool, frames: int) -> Hypothesis:
         size = len(self.graph.words)
         frame = 0
-        labels, said, marks = [], [], []
+        labels, said, marks, pdfs = [], [], [], []
         score = 0.0
         for line in lattice.to_str().splitlines():
             fields = line.split()
@@ -201,7 +204,9 @@ class Decoder:
                 if word:
                     labels.append(word)
                     said.append(frame)
-                frame += fields[2] != "0"
+                if fields[2] != "0":
+                    pdfs.append(int(fields[2]) - 1)
+                    frame += 1
             if len(fields) in (2, 5):
                 score += sum(map(float, fields[-1].split(",")))
         if self.graph.has_boundaries:
@@ -215,6 +220,7 @@ class Decoder:
             score,
             reached_final,
             frames,
+            tuple(pdfs),
         )
 
 

@@ -26,7 +26,6 @@ from darkknowledge.networks.options import (
 from darkknowledge.papers import PAPERS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-GMM_STAGES = ("mono", "tri1", "tri2b")
 
 CorpusOptions = Annotated[SyntheticOptions | LibrispeechOptions, Field(discriminator="kind")]
 

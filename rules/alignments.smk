@@ -1,7 +1,7 @@
 """MFCC and transcripts to GMM-HMMs of growing detail, and to a pdf for every frame.
 
 Inputs: features/{set}/mfcc.scp, data/{set}/text, lang/lexicon.txt
-Outputs: hmm/{mono,tri1,tri2b}/model.npz, alignments/{train,dev}/{pdf,transition}.{ark,scp}
+Outputs: hmm/{stage}/model.npz, alignments/{train,dev}/{pdf,transition}.{ark,scp}
 """
 
 GMM_INPUTS = {
@@ -39,22 +39,32 @@ rule train_mono:
         "../scripts/train_mono.py"
 
 
-rule train_tri1:
+def stage_before(wildcards):
+    """Name the model and alignments that a stage starts from."""
+    before = STAGES[STAGES.index(wildcards.stage) - 1]
+    return {
+        "model": f"{R}/hmm/{before}/model.npz",
+        "alignments": f"{R}/hmm/{before}/alignments.scp",
+    }
+
+
+rule train_triphones:
     input:
+        unpack(stage_before),
         **GMM_INPUTS,
         lexicon=f"{R}/lang/lexicon.txt",
-        model=f"{R}/hmm/mono/model.npz",
-        alignments=f"{R}/hmm/mono/alignments.scp",
     output:
-        model=f"{R}/hmm/tri1/model.npz",
-        alignments=multiext(f"{R}/hmm/tri1/alignments", ".ark", ".scp"),
-        likelihoods=f"{R}/hmm/tri1/likelihoods.jsonl",
-        phones=f"{R}/hmm/tri1/phones.txt",
-        failed=f"{R}/hmm/tri1/failed.txt",
+        model=f"{R}/hmm/{{stage}}/model.npz",
+        alignments=multiext(f"{R}/hmm/{{stage}}/alignments", ".ark", ".scp"),
+        likelihoods=f"{R}/hmm/{{stage}}/likelihoods.jsonl",
+        phones=f"{R}/hmm/{{stage}}/phones.txt",
+        failed=f"{R}/hmm/{{stage}}/failed.txt",
     log:
-        f"{LOGS}/train_tri1.log",
+        f"{LOGS}/train_{{stage}}.log",
     benchmark:
-        f"{BENCHMARKS}/train_tri1.jsonl"
+        f"{BENCHMARKS}/train_{{stage}}.jsonl"
+    wildcard_constraints:
+        stage="tri1|tri2b|tri3b",
     conda:
         "../envs/speech.yaml"
     threads: 2
@@ -62,39 +72,10 @@ rule train_tri1:
         mem="4GB",
         runtime="4h",
     params:
-        code=code("train_tri1"),
-        hmm=hmm_options("tri1"),
+        code=code("train_triphones"),
+        hmm=lambda wildcards: hmm_options(wildcards.stage),
     script:
-        "../scripts/train_tri1.py"
-
-
-rule train_tri2b:
-    input:
-        **GMM_INPUTS,
-        lexicon=f"{R}/lang/lexicon.txt",
-        model=f"{R}/hmm/tri1/model.npz",
-        alignments=f"{R}/hmm/tri1/alignments.scp",
-    output:
-        model=f"{R}/hmm/tri2b/model.npz",
-        alignments=multiext(f"{R}/hmm/tri2b/alignments", ".ark", ".scp"),
-        likelihoods=f"{R}/hmm/tri2b/likelihoods.jsonl",
-        phones=f"{R}/hmm/tri2b/phones.txt",
-        failed=f"{R}/hmm/tri2b/failed.txt",
-    log:
-        f"{LOGS}/train_tri2b.log",
-    benchmark:
-        f"{BENCHMARKS}/train_tri2b.jsonl"
-    conda:
-        "../envs/speech.yaml"
-    threads: 2
-    resources:
-        mem="4GB",
-        runtime="4h",
-    params:
-        code=code("train_tri2b"),
-        hmm=hmm_options("tri2b"),
-    script:
-        "../scripts/train_tri2b.py"
+        "../scripts/train_triphones.py"
 
 
 rule align:
@@ -104,7 +85,7 @@ rule align:
         text=f"{R}/data/{{set}}/text",
         utt2spk=f"{R}/data/{{set}}/utt2spk",
         lexicon=f"{R}/lang/lexicon.txt",
-        model=f"{R}/hmm/tri2b/model.npz",
+        model=f"{R}/hmm/{study.hmm.aligner}/model.npz",
     output:
         pdf=multiext(f"{R}/alignments/{{set}}/pdf", ".ark", ".scp"),
         transition=multiext(f"{R}/alignments/{{set}}/transition", ".ark", ".scp"),

@@ -6,12 +6,14 @@ without those that equal their default, so that a new option changes no run that
 
 from darkknowledge.fingerprint import fingerprint
 from darkknowledge.locks import remove_stale_locks
-from darkknowledge.study import GMM_STAGES, plain
+from darkknowledge.hmm.options import STAGES
+from darkknowledge.study import plain
 
 ROOT = Path(workflow.basedir)
 R = f"results/{study.name}"
 LOGS = f"{R}/logs"
 BENCHMARKS = f"{R}/benchmarks"
+GMM_STAGES = study.hmm.stages
 SETS = ("train", "dev", "test")
 TEMPERATURES = sorted({f"{run.temperature:g}" for run in study.runs.values()})
 SYSTEMS = [[run, seed] for run in study.table_runs for seed in study.seeds]
@@ -53,7 +55,9 @@ def options(section):
 
 def hmm_options(part):
     """Return the GMM options of one stage, or of the final alignment, and no others."""
-    others = {*GMM_STAGES, "alignment"} - {part}
+    others = {*STAGES, "alignment", "stages", "aligner"} - {part}
+    if part == "alignment" and study.hmm.aligner == "tri3b":
+        others -= {"tri3b"}
     return {key: value for key, value in options("hmm").items() if key not in others}
 
 
@@ -88,12 +92,17 @@ def system_features(set_name):
 
 def system_graph(wildcards):
     """Name the decoding graph of a system: networks share that of their alignments."""
-    stage = wildcards.system if wildcards.system in GMM_STAGES else GMM_STAGES[-1]
+    stage = wildcards.system if wildcards.system in GMM_STAGES else study.hmm.aligner
     return {
         "graph": f"{R}/graph/{stage}/HCLG.fst",
         "words": f"{R}/graph/{stage}/words.txt",
         "boundaries": f"{R}/graph/{stage}/boundaries.npy",
     }
+
+
+def system_adaptation(wildcards):
+    """Return how a speaker-adapted system estimates transforms while it decodes."""
+    return hmm_options("tri3b").get("tri3b", {}) if wildcards.system == "tri3b" else {}
 
 
 def system_gpu(wildcards):

@@ -29,6 +29,7 @@ rule tune_decoding:
     params:
         code=code("tune_decoding"),
         decoding=options("decoding"),
+        adaptation=system_adaptation,
     script:
         "../scripts/tune_decoding.py"
 
@@ -59,5 +60,6 @@ rule decode:
     params:
         code=code("decode"),
         decoding=options("decoding"),
+        adaptation=system_adaptation,
     script:
         "../scripts/decode.py"

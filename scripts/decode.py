@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.adaptation import System, decode_system
 from darkknowledge.datadir import read_data_directory
-from darkknowledge.decoding import Decoder, decode_set
 from darkknowledge.files import read_json, write_json
+from darkknowledge.hmm.options import SatOptions
 from darkknowledge.progress import start_logging
 from darkknowledge.scoring import score, write_ctm, write_trn
 
@@ -16,15 +16,14 @@ torch.set_num_threads(1)
 given, made = snakemake.input, snakemake.output
 tuning = read_json(given.tuning)
 data = read_data_directory(Path(given.data).parent)
-decoder = Decoder(
-    Path(given.graph).parent,
-    **{
-        key: tuning[key]
-        for key in ("acoustic_scale", "beam", "max_active", "min_active", "word_penalty")
-    },
+system = System(
+    given.model,
+    given.features,
+    given.cmvn,
+    data.speaker,
+    SatOptions(**snakemake.params.adaptation),
 )
-scores = acoustic_scores(given.model, given.features, given.cmvn, data.speaker)
-found = decode_set(scores, decoder, processes=snakemake.threads)
+found = decode_system(system, Path(given.graph).parent, tuning, processes=snakemake.threads)
 words = {utterance: hypothesis.words for utterance, hypothesis in found.items()}
 write_trn(made.trn, words)
 write_ctm(

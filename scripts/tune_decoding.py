@@ -4,11 +4,12 @@ from pathlib import Path
 
 import torch
 
-from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.adaptation import System, tune_system
 from darkknowledge.datadir import read_data_directory
-from darkknowledge.decoding import evenly, tune
+from darkknowledge.decoding import evenly
 from darkknowledge.files import write_json
 from darkknowledge.graph.options import DecodingOptions
+from darkknowledge.hmm.options import SatOptions
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])
@@ -17,6 +18,14 @@ given = snakemake.input
 options = DecodingOptions(**snakemake.params.decoding)
 data = read_data_directory(Path(given.data).parent)
 speaker = {u: data.speaker[u] for u in evenly(data.wav, options.tuning_utterances)}
-scores = dict(acoustic_scores(given.model, given.features, given.cmvn, speaker))
-chosen = tune(scores, data.text, Path(given.graph).parent, options, processes=snakemake.threads)
+system = System(
+    given.model,
+    given.features,
+    given.cmvn,
+    speaker,
+    SatOptions(**snakemake.params.adaptation),
+)
+chosen = tune_system(
+    system, data.text, Path(given.graph).parent, options, processes=snakemake.threads
+)
 write_json(snakemake.output.tuning, chosen)

@@ -49,7 +49,7 @@ class SortedFrames:
     """
 
     def __init__(self, features: torch.Tensor, pdfs: np.ndarray):
-        order = np.argsort(pdfs, kind="stable")
+        self.order = order = np.argsort(pdfs, kind="stable")
         ordered = pdfs[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
         self.pdfs = ordered[starts].tolist()
@@ -81,8 +81,19 @@ class SortedFrames:
             scores /= total
             yield first, last, frames, scores, total.log_().add_(highest).squeeze(1)
 
-    def accumulate(self, mixtures: Mixtures, natural=None) -> tuple[np.ndarray, float]:
+    def accumulate(
+        self, mixtures: Mixtures, natural=None, others: torch.Tensor | None = None
+    ) -> tuple[np.ndarray, float]:
         """E-step.
+
+        Parameters
+        ----------
+        mixtures : Mixtures
+        natural : tuple, optional
+            The result of :meth:`Mixtures.natural`.
+        others : float32 (N, D), optional
+            Other features of the same frames, in the order before sorting, of which the sums
+            are taken (Kaldi's gmm-acc-stats-twofeats).
 
         Returns
         -------
@@ -91,15 +102,26 @@ class SortedFrames:
         """
         sums = torch.zeros(mixtures.num_gaussians, 1 + 2 * mixtures.dimension)
         total = 0.0
+        if others is not None:
+            chosen = others[torch.from_numpy(self.order)]
+            others = torch.cat([chosen, chosen * chosen], dim=1)
+        place = 0
         for first, last, frames, posteriors, scores in self.segments(mixtures, natural):
             sums[first:last, 0] = posteriors.sum(0)
+            if others is not None:
+                frames = others[place : place + len(frames)]
+                place += len(frames)
             torch.mm(posteriors.T, frames, out=sums[first:last, 1:])
             total += float(scores.sum(dtype=torch.float64))
         return sums.numpy(), total
 
 
 def estimate(
-    mixtures: Mixtures, sums: np.ndarray, options: EstimationOptions, minimum_occupancy=None
+    mixtures: Mixtures,
+    sums: np.ndarray,
+    options: EstimationOptions,
+    minimum_occupancy=None,
+    removal: bool = True,
 ) -> tuple[Mixtures, dict[str, int]]:
     """M-step, as Kaldi's MleDiagGmmUpdate with removal of rare Gaussians.
 
@@ -112,6 +134,8 @@ def estimate(
     options : EstimationOptions
     minimum_occupancy : float, optional
         In place of that of the options.
+    removal : bool
+        Whether rare Gaussians are removed or only keep their values.
 
     Returns
     -------
@@ -129,7 +153,7 @@ def estimate(
     seen = total > 0
     share = np.where(seen[owner], occupancy / np.where(seen, total, 1)[owner], 1 / counts[owner])
     update = (occupancy > minimum_occupancy) & (share > options.minimum_weight)
-    keep = update.copy()
+    keep = update.copy() if removal else np.ones_like(update)
     # the best Gaussian of a pdf stays, with its values, where none is well seen
     alone = np.flatnonzero(np.add.reduceat(update, starts) == 0)
     for pdf in alone:

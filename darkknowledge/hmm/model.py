@@ -178,6 +178,9 @@ class HmmModel:
         Emitting states of the two topologies.
     transition_probabilities : float64 (transitions,)
         Of each transition; those of a tuple sum to one. Made from the topology where not given.
+    independent : Mixtures or None
+        Of a model that was trained on features adapted to the speaker: the mixtures for features
+        that are not, Gaussian by Gaussian (Kaldi's ``final.alimdl``).
     """
 
     phones: PhoneTable
@@ -187,6 +190,7 @@ class HmmModel:
     speech_states: int = 3
     silence_states: int = 5
     transition_probabilities: np.ndarray | None = None
+    independent: Mixtures | None = None
     _pdf_cache: dict = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
@@ -404,6 +408,9 @@ class HmmModel:
         }
         if transform.matrix is not None:
             arrays["transform_matrix"] = transform.matrix
+        if self.independent is not None:
+            for name in ("weights", "means", "variances"):
+                arrays[f"independent_{name}"] = getattr(self.independent, name)
         with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
             for name, array in arrays.items():
                 content = io.BytesIO()
@@ -450,6 +457,12 @@ class HmmModel:
             mixtures = Mixtures(
                 arrays["offsets"], arrays["weights"], arrays["means"], arrays["variances"]
             )
+            independent = None
+            if "independent_means" in arrays:
+                independent = Mixtures(
+                    arrays["offsets"],
+                    *(arrays[f"independent_{name}"] for name in ("weights", "means", "variances")),
+                )
             speech_states, silence_states = (int(n) for n in arrays["states"])
             return cls(
                 PhoneTable.from_names(arrays["phones"].tolist()),
@@ -459,6 +472,7 @@ class HmmModel:
                 speech_states,
                 silence_states,
                 arrays["transition_probabilities"],
+                independent,
             )
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; run snakemake to make it") from None

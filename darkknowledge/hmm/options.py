@@ -1,6 +1,11 @@
 """Options of the Gaussian mixture stages; imports nothing heavy."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Stage = Literal["mono", "tri1", "tri2b", "tri3b"]
+STAGES: tuple[Stage, ...] = ("mono", "tri1", "tri2b", "tri3b")
 
 
 class _Options(BaseModel):
@@ -114,12 +119,46 @@ class LdaMlltOptions(DeltaOptions):
     mllt: tuple[int, ...] = Field((2, 4, 6, 12), description="Passes that estimate the MLLT.")
 
 
+class SatOptions(DeltaOptions):
+    """Speaker-adaptive triphones with fMLLR (Kaldi's steps/train_sat.sh)."""
+
+    gaussians: int = Field(10000, ge=1, description="Gaussians in all at the end.")
+    tree: TreeOptions = Field(TreeOptions(leaves=1500), description="State tying.")
+    estimation: EstimationOptions = Field(
+        EstimationOptions(power=0.2), description="Estimation; the power is train_sat.sh's."
+    )
+    fmllr: tuple[int, ...] = Field(
+        (2, 4, 6, 12), description="Passes that estimate the speakers' transforms anew."
+    )
+    fmllr_frames: float = Field(
+        500.0,
+        ge=1,
+        description="Frames of speech below which a speaker keeps the features as they are.",
+    )
+    silence_weight: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Weight of silence frames when transforms are estimated from recognised "
+        "words (decode_fmllr.sh); in training it is 0.",
+    )
+
+
 class HmmOptions(_Options):
-    """The three Gaussian mixture stages, each aligned by the one before."""
+    """The Gaussian mixture stages, each aligned by the one before."""
+
+    stages: tuple[Stage, ...] = Field(
+        ("mono", "tri1", "tri2b"),
+        description="Stages that are trained, in this order; tri3b may be added.",
+    )
+    aligner: Literal["tri2b", "tri3b"] = Field(
+        "tri2b", description="The stage from whose alignments and graph the networks learn."
+    )
 
     mono: MonophoneOptions = Field(MonophoneOptions(), description="Monophones.")
     tri1: DeltaOptions = Field(DeltaOptions(), description="Triphones on deltas.")
     tri2b: LdaMlltOptions = Field(LdaMlltOptions(), description="Triphones on LDA+MLLT.")
+    tri3b: SatOptions = Field(SatOptions(), description="Speaker-adaptive triphones.")
     alignment: AlignmentOptions = Field(
         AlignmentOptions(), description="The final alignments, from which the networks learn."
     )
@@ -135,3 +174,13 @@ class HmmOptions(_Options):
         description="Frames whose features and graphs each process keeps; beyond it they are "
         "made again when needed, which bounds memory (about 1.5 GB per million).",
     )
+
+    @model_validator(mode="after")
+    def _check_stages(self):
+        if len(self.stages) < 3 or self.stages != STAGES[: len(self.stages)]:
+            raise ValueError(
+                f"stages: {list(self.stages)}; expected {list(STAGES[:3])} or {list(STAGES)}"
+            )
+        if self.aligner not in self.stages:
+            raise ValueError(f"aligner: {self.aligner} is not among the stages")
+        return self

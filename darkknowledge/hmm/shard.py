@@ -17,6 +17,7 @@ from darkknowledge.hmm.align import (
     frame_windows,
     phone_segments,
 )
+from darkknowledge.hmm.fmllr import SpeakerStatistics, speaker_statistics, transform_features
 from darkknowledge.hmm.gmm import SortedFrames, Statistics
 from darkknowledge.hmm.model import HmmModel, Mixtures, Transform
 from darkknowledge.hmm.options import AlignmentOptions
@@ -112,6 +113,7 @@ class ShardWorker:
         self.options = options
         self.model: HmmModel | None = None
         self.alignments: dict[str, np.ndarray] = {}
+        self.speaker_transforms: dict[str, np.ndarray] = {}
         self._mfcc: dict[str, np.ndarray] | None = None
         self._prepared: dict[str, torch.Tensor] | None = None
         self._graphs: dict | None = None
@@ -130,7 +132,12 @@ class ShardWorker:
     def _features(self) -> dict[str, torch.Tensor]:
         if self._prepared is not None:
             return self._prepared
-        prepared = {u: self.model.prepare(matrix) for u, matrix in self._raw().items()}
+        prepared = {}
+        for utterance, matrix in self._raw().items():
+            prepared[utterance] = self.model.prepare(matrix)
+            transform = self.speaker_transforms.get(self.shard.speaker[utterance])
+            if transform is not None:
+                prepared[utterance] = transform_features(prepared[utterance], transform)
         if self.shard.keep:
             self._prepared = prepared
         return prepared
@@ -184,6 +191,11 @@ class ShardWorker:
     def set_transform(self, transform: Transform) -> None:
         """Take another feature transform."""
         self.model.transform = transform
+        self._prepared = self._sorted = None
+
+    def set_speaker_transforms(self, transforms: dict[str, np.ndarray]) -> None:
+        """Take fMLLR transforms, float32 (D, D + 1) by speaker; of none, features stay."""
+        self.speaker_transforms = transforms
         self._prepared = self._sorted = None
 
     def update(self, mixtures: Mixtures, transitions: np.ndarray) -> None:
@@ -272,6 +284,52 @@ class ShardWorker:
         transitions, _ = self._concatenated()
         counts = np.bincount(transitions, minlength=self.model.num_transitions)
         return Statistics(sums, counts, likelihood, len(transitions))
+
+    def fmllr_statistics(
+        self, mixtures: Mixtures, silence_weight: float
+    ) -> tuple[list[str], SpeakerStatistics]:
+        """Sums for the transforms of this shard's speakers.
+
+        Parameters
+        ----------
+        mixtures : Mixtures
+            To whose means the features are brought; posteriors are those of the present model,
+            which has as many Gaussians.
+        silence_weight : float
+            Of the frames of silence.
+
+        Returns
+        -------
+        speakers : list of str
+            Sorted.
+        statistics : SpeakerStatistics
+            Of each of them.
+        """
+        aligned = self._aligned
+        speakers = sorted({self.shard.speaker[u] for u in aligned})
+        ordered = self._frames()
+        if ordered is None:
+            return speakers, SpeakerStatistics.zeros(0, mixtures.dimension)
+        number = {name: i for i, name in enumerate(speakers)}
+        transitions, lengths = self._concatenated()
+        owner = np.repeat([number[self.shard.speaker[u]] for u in aligned], lengths)
+        weights = np.where(self._speech(transitions), 1.0, silence_weight)
+        return speakers, speaker_statistics(
+            ordered, owner, weights, len(speakers), mixtures, self.model.mixtures
+        )
+
+    def independent_statistics(self) -> np.ndarray:
+        """Sums as of :meth:`accumulate`, but of the features without speaker transforms.
+
+        Posteriors are those of the adapted features (Kaldi's gmm-acc-stats-twofeats).
+        """
+        ordered = self._frames()
+        mixtures = self.model.mixtures
+        if ordered is None:
+            return np.zeros((mixtures.num_gaussians, 1 + 2 * mixtures.dimension), np.float32)
+        raw = self._raw()
+        plain = torch.cat([self.model.prepare(raw[u]) for u in self._aligned])
+        return ordered.accumulate(mixtures, others=plain)[0]
 
     def tree_statistics(self, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Sums for the tree, by window of phones and HMM state.

@@ -1,4 +1,4 @@
-"""The stages: monophones, triphones on deltas, triphones on LDA+MLLT, and final alignments.
+"""The stages: monophones, triphones on deltas, on LDA+MLLT, with fMLLR, and final alignments.
 
 A stage is a folder with ``model.npz``, the alignments of its last pass and
 ``likelihoods.jsonl``, one line per pass.
@@ -19,6 +19,7 @@ from darkknowledge.errors import DataError, TrainingError
 from darkknowledge.files import write_jsonl, write_lines
 from darkknowledge.hmm.align import phone_segments
 from darkknowledge.hmm.crew import Crew
+from darkknowledge.hmm.fmllr import SpeakerStatistics, update_transforms
 from darkknowledge.hmm.gmm import Statistics, estimate, estimate_transitions, split
 from darkknowledge.hmm.model import HmmModel, Mixtures, Transform
 from darkknowledge.hmm.options import (
@@ -28,6 +29,7 @@ from darkknowledge.hmm.options import (
     HmmOptions,
     LdaMlltOptions,
     MonophoneOptions,
+    SatOptions,
 )
 from darkknowledge.hmm.phones import Lexicon, PhoneTable, read_lexicon
 from darkknowledge.hmm.shard import ShardWorker, make_shards
@@ -399,59 +401,22 @@ def merge_statistics(parts) -> tuple[np.ndarray, np.ndarray]:
     return keys, sums
 
 
-@_single_thread
-def train_deltas(
-    data: DataDirectory,
-    mfcc_scp: str | Path,
-    cmvn_scp: str | Path,
-    lexicon: Lexicon | str | Path,
-    previous: str | Path,
-    folder: str | Path,
-    options: HmmOptions | Mapping | None = None,
-    threads: int = 1,
-) -> HmmModel:
-    """Triphones on deltas, as Kaldi's align_si.sh and steps/train_deltas.sh.
-
-    Parameters and errors as :func:`train_monophone`; ``previous`` is the folder of the stage
-    whose model aligns first.
-    """
-    options = _options(options)
-    return _train_triphones(
-        "tri1", data, mfcc_scp, cmvn_scp, lexicon, previous, folder, options, options.tri1, threads
-    )
+def _adapt(
+    crew: Crew, model: HmmModel, own: SatOptions, present: dict[str, np.ndarray], weight: float
+) -> tuple[dict[str, np.ndarray], float]:
+    """Estimate a transform per speaker on the present alignments and features, and use it."""
+    total: dict[str, SpeakerStatistics] = {}
+    for speakers, part in crew.map("fmllr_statistics", model.mixtures, weight):
+        for number, speaker in enumerate(speakers):
+            own_part = part.take(number)
+            total[speaker] = total[speaker] + own_part if speaker in total else own_part
+    transforms, improvement = update_transforms(total, present, own.fmllr_frames)
+    crew.run("set_speaker_transforms", transforms)
+    return transforms, improvement
 
 
 @_single_thread
-def train_lda_mllt(
-    data: DataDirectory,
-    mfcc_scp: str | Path,
-    cmvn_scp: str | Path,
-    lexicon: Lexicon | str | Path,
-    previous: str | Path,
-    folder: str | Path,
-    options: HmmOptions | Mapping | None = None,
-    threads: int = 1,
-) -> HmmModel:
-    """Triphones on spliced frames with LDA and MLLT, as Kaldi's steps/train_lda_mllt.sh.
-
-    Parameters and errors as :func:`train_deltas`.
-    """
-    options = _options(options)
-    return _train_triphones(
-        "tri2b",
-        data,
-        mfcc_scp,
-        cmvn_scp,
-        lexicon,
-        previous,
-        folder,
-        options,
-        options.tri2b,
-        threads,
-    )
-
-
-def _train_triphones(
+def train_triphones(
     stage: str,
     data: DataDirectory,
     mfcc_scp: str | Path,
@@ -459,10 +424,32 @@ def _train_triphones(
     lexicon: Lexicon | str | Path,
     previous: str | Path,
     folder: str | Path,
-    options: HmmOptions,
-    own: DeltaOptions,
-    threads: int,
+    options: HmmOptions | Mapping | None = None,
+    threads: int = 1,
 ) -> HmmModel:
+    """Triphones, as Kaldi's align_si.sh and one of its training scripts.
+
+    Parameters
+    ----------
+    stage : {"tri1", "tri2b", "tri3b"}
+        On deltas (steps/train_deltas.sh), on LDA+MLLT (steps/train_lda_mllt.sh), or on the
+        features of the stage before with an fMLLR transform per speaker (steps/train_sat.sh).
+    data, mfcc_scp, cmvn_scp, lexicon, folder, options, threads
+        As :func:`train_monophone`.
+    previous : path
+        Folder of the stage whose model aligns first.
+
+    Returns
+    -------
+    HmmModel
+
+    Raises
+    ------
+    DataError, TrainingError
+        As :func:`train_monophone`; also if the stage before has other phones.
+    """
+    options = _options(options)
+    own: DeltaOptions = getattr(options, stage)
     lexicon = _lexicon(lexicon, data)
     old, alignments = _previous(previous)
     phones = PhoneTable.from_lexicon(lexicon)
@@ -470,8 +457,9 @@ def _train_triphones(
         raise DataError(
             f"{previous}/model.npz: other phones than the lexicon's; train the stage before again"
         )
-    with_lda = isinstance(own, LdaMlltOptions)
-    mllt_passes = own.mllt if with_lda else ()
+    mllt_passes = own.mllt if isinstance(own, LdaMlltOptions) else ()
+    fmllr_passes = own.fmllr if isinstance(own, SatOptions) else ()
+    speakers: dict[str, np.ndarray] = {}
     with _crew(data, mfcc_scp, cmvn_scp, lexicon, phones, own.alignment, options, threads) as crew:
         crew.run("set_model", old)
         crew.run("set_alignments", alignments)
@@ -481,11 +469,15 @@ def _train_triphones(
         report = aligning.align()
         logger.info("%s: aligned by %s, %s", stage, Path(previous).name, report)
         transform = Transform("deltas")
-        if with_lda:
+        if isinstance(own, LdaMlltOptions):
             first, second = map(sum, zip(*crew.run("class_statistics", own.context), strict=True))
             matrix = estimate_lda(first, second, own.dimension)
             transform = Transform("splice", left=own.context, right=own.context, matrix=matrix)
             crew.run("set_transform", transform)
+        elif isinstance(own, SatOptions):
+            transform = old.transform
+            speakers, improvement = _adapt(crew, old, own, speakers, 0.0)
+            logger.info("%s: fMLLR gains %.4f per frame", stage, improvement)
         model, occupancy = _tie(crew, old, own, transform, options.seed)
         pdfs = model.num_pdfs
         crew.run("set_model", model)
@@ -497,9 +489,9 @@ def _train_triphones(
         gaussians = pdfs
         step = max(own.gaussians - pdfs, 0) / own.increase_until
         for iteration in range(1, own.iterations):
-            extra: dict | None = None
+            extra: dict = {}
             if iteration in own.realign:
-                extra = training.align()
+                extra |= training.align()
             if iteration in mllt_passes:
                 parts = crew.run("mllt_statistics")
                 second, frames = map(sum, zip(*parts, strict=True))
@@ -514,12 +506,23 @@ def _train_triphones(
                 model.transform = transform
                 crew.run("set_transform", transform)
                 crew.run("update", model.mixtures, model.transition_probabilities)
-                extra = {**(extra or {}), "mllt_improvement": round(improvement, 6)}
+                extra["mllt_improvement"] = round(improvement, 6)
+                training.settled = False
+            if iteration in fmllr_passes:
+                speakers, improvement = _adapt(crew, model, own, speakers, 0.0)
+                extra["fmllr_improvement"] = round(improvement, 6)
                 training.settled = False
             training.estimate(iteration, int(gaussians), extra)
             if iteration <= own.increase_until:
                 gaussians += step
+        if isinstance(own, SatOptions):
+            sums = functools.reduce(
+                np.add, (part.astype(np.float64) for part in crew.map("independent_statistics"))
+            )
+            model.independent, _ = estimate(model.mixtures, sums, own.estimation, removal=False)
         training.write(Path(folder))
+        if speakers:
+            write_archive(Path(folder) / "fmllr.scp", sorted(speakers.items()))
     return model
 
 
@@ -545,6 +548,9 @@ def align_set(
         Receives ``pdf`` and ``transition`` (from 1) archives of int32 (N,) per utterance,
         ``phones.ctm``, ``words.ctm`` and ``failed.txt``.
 
+    A model with speaker-independent mixtures aligns with them first, from which a transform
+    per speaker is estimated (Kaldi's align_fmllr.sh).
+
     Returns
     -------
     list of str
@@ -563,6 +569,11 @@ def align_set(
         data, mfcc_scp, cmvn_scp, lexicon, model.phones, options.alignment, options, threads
     ) as crew:
         crew.run("set_model", model)
+        if model.independent is not None:
+            crew.run("update", model.independent, model.transition_probabilities)
+            crew.run("align", None)
+            _adapt(crew, model, options.tri3b, {}, 0.0)
+            crew.run("update", model.mixtures, model.transition_probabilities)
         results = crew.run("align", None)
         failed = sorted(u for result in results for u in result["failed"])
         check_failures(failed, len(data.wav), options.alignment)

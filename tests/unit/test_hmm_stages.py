@@ -17,9 +17,8 @@ from darkknowledge.hmm.options import HmmOptions
 from darkknowledge.hmm.stages import (
     align_set,
     merge_statistics,
-    train_deltas,
-    train_lda_mllt,
     train_monophone,
+    train_triphones,
 )
 
 WORDS = {"PO": "P O", "TI": "T I", "KU": "K U", "TOP": "T O P", "KIT": "K I T", "A": "I"}
@@ -47,6 +46,15 @@ OPTIONS = {
         "mllt": [2, 4],
         "dimension": 10,
         "context": 1,
+        "tree": {"leaves": 40, "minimum_gain": 20},
+    },
+    "tri3b": {
+        "gaussians": 60,
+        "iterations": 8,
+        "increase_until": 4,
+        "realign": [5],
+        "fmllr": [2, 4],
+        "fmllr_frames": 200,
         "tree": {"leaves": 40, "minimum_gain": 20},
     },
 }
@@ -99,8 +107,10 @@ def speech(tmp_path_factory):
 def _train(speech, folder, threads):
     data, mfcc, cmvn, lexicon, _ = speech
     train_monophone(data, mfcc, cmvn, lexicon, folder / "mono", OPTIONS, threads)
-    train_deltas(data, mfcc, cmvn, lexicon, folder / "mono", folder / "tri1", OPTIONS, threads)
-    train_lda_mllt(data, mfcc, cmvn, lexicon, folder / "tri1", folder / "tri2b", OPTIONS, threads)
+    for before, stage in (("mono", "tri1"), ("tri1", "tri2b"), ("tri2b", "tri3b")):
+        train_triphones(
+            stage, data, mfcc, cmvn, lexicon, folder / before, folder / stage, OPTIONS, threads
+        )
     align_set(
         folder / "tri2b" / "model.npz",
         data,
@@ -121,12 +131,12 @@ def trained(speech, tmp_path_factory):
 
 
 def test_likelihood_rises_between_realignments(trained):
-    for stage in ("mono", "tri1", "tri2b"):
+    for stage in ("mono", "tri1", "tri2b", "tri3b"):
         rows = read_jsonl(trained / stage / "likelihoods.jsonl")
         values = [row["log_likelihood_per_frame"] for row in rows]
         assert values[-1] > values[1]
         for before, row in zip(values[1:], rows[2:], strict=False):
-            if "failed" not in row and "mllt_improvement" not in row:
+            if not {"failed", "mllt_improvement", "fmllr_improvement"} & row.keys():
                 assert row["log_likelihood_per_frame"] > before - 0.01, (stage, row)
         assert not any("seconds" in json.dumps(row) for row in rows)
     rows = read_jsonl(trained / "tri2b" / "likelihoods.jsonl")
@@ -172,7 +182,7 @@ def test_alignments_fit_features_and_model(speech, trained):
 def test_two_processes_give_the_same_bytes(speech, trained, tmp_path):
     _train(speech, tmp_path, 2)
     files = sorted(p.relative_to(trained) for p in trained.rglob("*") if p.is_file())
-    assert len(files) == 3 * 6 + 7
+    assert len(files) == 4 * 6 + 2 + 7
     for name in files:
         one, two = (trained / name).read_bytes(), (tmp_path / name).read_bytes()
         if name.suffix == ".scp":
@@ -195,7 +205,9 @@ def test_foreign_words_and_other_phones_are_refused(speech, trained, tmp_path):
         train_monophone(data, mfcc, cmvn, other, tmp_path / "mono", OPTIONS)
     other.write_text(lexicon.read_text() + "X X\n")
     with pytest.raises(DataError, match="other phones"):
-        train_deltas(data, mfcc, cmvn, other, trained / "mono", tmp_path / "tri1", OPTIONS)
+        train_triphones(
+            "tri1", data, mfcc, cmvn, other, trained / "mono", tmp_path / "tri1", OPTIONS
+        )
 
 
 def test_wrong_transcripts_are_an_error(speech, tmp_path):

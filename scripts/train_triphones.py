@@ -1,14 +1,15 @@
-"""Train triphones on LDA+MLLT features."""
+"""Train a triphone stage, starting from the alignments of the stage before."""
 
 from pathlib import Path
 
 from darkknowledge.datadir import read_data_directory
-from darkknowledge.hmm.stages import train_lda_mllt
+from darkknowledge.hmm.stages import train_triphones
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])
 given = snakemake.input
-train_lda_mllt(
+train_triphones(
+    snakemake.wildcards.stage,
     read_data_directory(Path(given.text).parent),
     given.features,
     given.cmvn,

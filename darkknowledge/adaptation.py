@@ -1,0 +1,193 @@
+"""Recognition in passes: speaker transforms from what was recognised (Kaldi's decode_fmllr.sh).
+
+A model that was trained on adapted features recognises first with its speaker-independent
+mixtures. From the pdfs of the best paths an fMLLR transform per speaker is estimated, twice,
+and the last pass recognises the adapted features. Other systems need one pass.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.decoding import Decoder, Graph, Hypothesis, decode_set, tune
+from darkknowledge.errors import DataError
+from darkknowledge.features import load_features
+from darkknowledge.graph.options import DecodingOptions
+from darkknowledge.hmm.fmllr import (
+    SpeakerStatistics,
+    speaker_statistics,
+    transform_features,
+    update_transforms,
+)
+from darkknowledge.hmm.gmm import SortedFrames
+from darkknowledge.hmm.model import HmmModel, Mixtures
+from darkknowledge.hmm.options import SatOptions
+from darkknowledge.progress import logger
+
+SEARCH = ("acoustic_scale", "beam", "max_active", "min_active", "word_penalty")
+Scores = Callable[[], Iterator[tuple[str, np.ndarray]]]
+
+
+@dataclass
+class System:
+    """An acoustic model on the features of a set.
+
+    Attributes
+    ----------
+    model : path
+        A GMM-HMM (``.npz``) or a network (``.pt``).
+    features, cmvn : path
+        Indices of MFCC for a GMM-HMM, of filter banks for a network.
+    speaker : mapping
+        The speaker of each utterance.
+    options : SatOptions
+        Of the estimation of transforms.
+    """
+
+    model: str | Path
+    features: str | Path
+    cmvn: str | Path
+    speaker: Mapping[str, str]
+    options: SatOptions = SatOptions()
+
+    def __post_init__(self):
+        self.hmm = HmmModel.read(self.model) if Path(self.model).suffix == ".npz" else None
+        self.transforms: dict[str, np.ndarray] = {}
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether the model expects features that are adapted to the speaker."""
+        return self.hmm is not None and self.hmm.independent is not None
+
+    def scores(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield utterance and scores float32 (N, pdfs), as the next pass needs them."""
+        if not self.is_adapted:
+            yield from acoustic_scores(self.model, self.features, self.cmvn, self.speaker)
+            return
+        hmm = self.hmm if self.transforms else replace(self.hmm, mixtures=self.hmm.independent)
+        for utterance, matrix in self._features():
+            yield utterance, hmm.log_likelihoods(matrix).numpy()
+
+    def _features(self) -> Iterator[tuple[str, torch.Tensor]]:
+        raw = load_features(self.features, self.cmvn, self.speaker, variance=False)
+        for utterance, mfcc in raw.items():
+            prepared = self.hmm.prepare(mfcc)
+            transform = self.transforms.get(self.speaker[utterance])
+            if transform is not None:
+                prepared = transform_features(prepared, transform)
+            yield utterance, prepared
+
+    def adapt(self, hypotheses: Mapping[str, Hypothesis]) -> None:
+        """Estimate the speakers' transforms anew from the best paths of a pass.
+
+        Raises
+        ------
+        DataError
+            If no utterance has a complete path.
+        """
+        hmm = self.hmm
+        silent = np.zeros(hmm.num_pdfs, dtype=bool)
+        silent[hmm.tuples[np.isin(hmm.tuples[:, 0], hmm.phones.silence), 2]] = True
+        posteriors_from = hmm.mixtures if self.transforms else hmm.independent
+        by_speaker: dict[str, list] = {}
+        for utterance, matrix in self._features():
+            hypothesis = hypotheses[utterance]
+            if hypothesis.reached_final:
+                pair = (matrix, np.array(hypothesis.pdfs))
+                by_speaker.setdefault(self.speaker[utterance], []).append(pair)
+        if not by_speaker:
+            raise DataError(
+                f"{self.model}: no utterance of the first pass ends in a final state; "
+                "widen decoding.beams"
+            )
+        statistics = {
+            speaker: _statistics(
+                pairs, silent, self.options.silence_weight, hmm.mixtures, posteriors_from
+            )
+            for speaker, pairs in sorted(by_speaker.items())
+        }
+        self.transforms, improvement = update_transforms(
+            statistics, self.transforms, self.options.fmllr_frames
+        )
+        logger.info("fMLLR of %d speakers gains %.4f per frame", len(self.transforms), improvement)
+
+
+def _statistics(
+    pairs: list[tuple[torch.Tensor, np.ndarray]],
+    silent: np.ndarray,
+    silence_weight: float,
+    mixtures: Mixtures,
+    posteriors_from: Mixtures,
+) -> SpeakerStatistics:
+    features, pdfs = zip(*pairs, strict=True)
+    pdf = np.concatenate(pdfs)
+    ordered = SortedFrames(torch.cat(features), pdf)
+    weights = np.where(silent[pdf], silence_weight, 1.0)
+    owner = np.zeros(len(pdf), dtype=np.int64)
+    return speaker_statistics(ordered, owner, weights, 1, mixtures, posteriors_from)
+
+
+def _search(graph: Graph, tuning: Mapping) -> Decoder:
+    return Decoder(graph, **{key: tuning[key] for key in SEARCH})
+
+
+def tune_system(
+    system: System,
+    references: Mapping[str, Sequence[str]],
+    graph: Graph | str | Path,
+    options: DecodingOptions | None = None,
+    processes: int = 1,
+) -> dict:
+    """Choose acoustic scale, word penalty and beam, of each pass if there are several.
+
+    Parameters
+    ----------
+    system : System
+        On the dev set, or a part of it.
+    references, graph, options, processes
+        As of :func:`darkknowledge.decoding.tune`.
+
+    Returns
+    -------
+    dict
+        As of :func:`darkknowledge.decoding.tune`; of an adapted system also ``first_pass``, the
+        same of the pass without transforms.
+    """
+    graph = graph if isinstance(graph, Graph) else Graph(graph)
+    first = tune(dict(system.scores()), references, graph, options, processes)
+    if not system.is_adapted:
+        return first
+    for _ in range(2):
+        system.adapt(decode_set(system.scores(), _search(graph, first), processes))
+    last = tune(dict(system.scores()), references, graph, options, processes)
+    return {**last, "first_pass": first}
+
+
+def decode_system(
+    system: System, graph: Graph | str | Path, tuning: Mapping, processes: int = 1
+) -> dict[str, Hypothesis]:
+    """Recognise a set, in passes if the system is adapted.
+
+    Parameters
+    ----------
+    system : System
+    graph : Graph or path of its folder
+    tuning : mapping
+        As of :func:`tune_system`.
+    processes : int
+
+    Returns
+    -------
+    dict
+        Hypotheses of the last pass.
+    """
+    graph = graph if isinstance(graph, Graph) else Graph(graph)
+    if system.is_adapted:
+        for _ in range(2):
+            decoder = _search(graph, tuning["first_pass"])
+            system.adapt(decode_set(system.scores(), decoder, processes))
+    return decode_set(system.scores(), _search(graph, tuning), processes)
