@@ -39,15 +39,6 @@ rule train_mono:
         "../scripts/train_mono.py"
 
 
-def stage_before(wildcards):
-    """Name the model and alignments that a stage starts from."""
-    before = STAGES[STAGES.index(wildcards.stage) - 1]
-    return {
-        "model": f"{R}/hmm/{before}/model.npz",
-        "alignments": f"{R}/hmm/{before}/alignments.scp",
-    }
-
-
 rule train_triphones:
     input:
         unpack(stage_before),

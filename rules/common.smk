@@ -61,6 +61,15 @@ def hmm_options(part):
     return {key: value for key, value in options("hmm").items() if key not in others}
 
 
+def stage_before(wildcards):
+    """Name the model and alignments that a stage starts from."""
+    before = STAGES[STAGES.index(wildcards.stage) - 1]
+    return {
+        "model": f"{R}/hmm/{before}/model.npz",
+        "alignments": f"{R}/hmm/{before}/alignments.scp",
+    }
+
+
 def soft_targets(wildcards):
     """Name the soft-target cache that a run learns from, if it has a teacher."""
     run = study.runs[wildcards.run]
