@@ -138,6 +138,12 @@ class Study:
             options["data_root"] = self.data_root
         return options
 
+    @property
+    def arpa(self) -> str | None:
+        """Path of a language model made elsewhere; None where it is estimated."""
+        given = getattr(self.corpus, "arpa", None)
+        return None if given is None else str(Path(self.data_root) / given)
+
     def run_options(self, run: str) -> dict[str, Any]:
         """Return what a run is trained with, in plain types, defaults left out.
 

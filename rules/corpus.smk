@@ -2,13 +2,14 @@
 
 Inputs: the corpus section of the study.
 Outputs: data/{set}/{wav.scp,text,utt2spk,utt2cond,utt2dur,audio/}, lang/{lexicon.txt,lm_text.txt}
+The text is not there where the corpus gives a language model.
 """
 
 
 rule make_language:
     output:
+        **({} if study.arpa else {"lm_text": f"{R}/lang/lm_text.txt"}),
         lexicon=f"{R}/lang/lexicon.txt",
-        lm_text=f"{R}/lang/lm_text.txt",
     log:
         f"{LOGS}/make_language.log",
     benchmark:

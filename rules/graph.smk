@@ -1,31 +1,55 @@
 """Text, lexicon and tree to decoding graphs.
 
-Inputs: lang/{lexicon.txt,lm_text.txt}, hmm/{stage}/model.npz
+Inputs: lang/{lexicon.txt,lm_text.txt} or a language model made elsewhere, hmm/{stage}/model.npz
 Outputs: lang/lm.arpa, graph/{stage}/{HCLG.fst,words.txt,boundaries.npy}
 """
 
+if study.arpa:
 
-rule estimate_lm:
-    input:
-        text=f"{R}/lang/lm_text.txt",
-        lexicon=f"{R}/lang/lexicon.txt",
-    output:
-        arpa=f"{R}/lang/lm.arpa",
-    log:
-        f"{LOGS}/estimate_lm.log",
-    benchmark:
-        f"{BENCHMARKS}/estimate_lm.jsonl"
-    conda:
-        "../envs/speech.yaml"
-    threads: 1
-    resources:
-        mem="2GB",
-        runtime="30m",
-    params:
-        code=code("estimate_lm"),
-        language_model=options("language_model"),
-    script:
-        "../scripts/estimate_lm.py"
+    rule take_lm:
+        input:
+            arpa=study.arpa,
+            lexicon=f"{R}/lang/lexicon.txt",
+        output:
+            arpa=f"{R}/lang/lm.arpa",
+        log:
+            f"{LOGS}/take_lm.log",
+        benchmark:
+            f"{BENCHMARKS}/take_lm.jsonl"
+        conda:
+            "../envs/speech.yaml"
+        threads: 1
+        resources:
+            mem="2GB",
+            runtime="30m",
+        params:
+            code=code("take_lm"),
+        script:
+            "../scripts/take_lm.py"
+
+else:
+
+    rule estimate_lm:
+        input:
+            text=f"{R}/lang/lm_text.txt",
+            lexicon=f"{R}/lang/lexicon.txt",
+        output:
+            arpa=f"{R}/lang/lm.arpa",
+        log:
+            f"{LOGS}/estimate_lm.log",
+        benchmark:
+            f"{BENCHMARKS}/estimate_lm.jsonl"
+        conda:
+            "../envs/speech.yaml"
+        threads: 1
+        resources:
+            mem="2GB",
+            runtime="30m",
+        params:
+            code=code("estimate_lm"),
+            language_model=options("language_model"),
+        script:
+            "../scripts/estimate_lm.py"
 
 
 rule make_graph:

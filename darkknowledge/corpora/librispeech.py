@@ -9,9 +9,11 @@ from pathlib import Path
 from darkknowledge.corpora import checks, noise
 from darkknowledge.corpora.assembly import Clean, Scene, write_set
 from darkknowledge.corpora.checks import Door, Fault
+from darkknowledge.corpora.lexicon import copy_lexicon, read_lexicon
 from darkknowledge.corpora.mixing import RATE
 from darkknowledge.corpora.normalise import sentences
 from darkknowledge.corpora.options import LibrispeechOptions
+from darkknowledge.corpora.recordings import Recording, write_recordings
 from darkknowledge.corpora.seeds import generator
 from darkknowledge.errors import DataError
 from darkknowledge.files import write_lines
@@ -145,6 +147,13 @@ def read_dictionary(path: Path) -> dict[str, list[tuple[str, ...]]]:
     return entries
 
 
+def read_pronunciations(options: LibrispeechOptions) -> dict[str, list[tuple[str, ...]]]:
+    """Return the pronunciations of words: of the lexicon if there is one, else the dictionary."""
+    if options.lexicon is not None:
+        return read_lexicon(options.path(options.lexicon))
+    return read_dictionary(options.path(options.dictionary))
+
+
 def read_texts(options: LibrispeechOptions) -> list[list[str]]:
     """Return the normalised sentences of the language model's text.
 
@@ -250,8 +259,14 @@ def make_set(
         door.add(*faults)
         if samples is not None:
             good.append((source, len(samples) / RATE))
-    dictionary = read_dictionary(options.path(options.dictionary))
+    dictionary = read_pronunciations(options)
     door.add(*checks.unpronounced({s.name: s.words for s, _ in good}, dictionary))
+    if options.noise is None:
+        door.close(folder / "skipped.txt")
+        write_recordings(
+            folder, (Recording(s.name, s.speaker, s.words, s.path, n) for s, n in good)
+        )
+        return
     noises = _noise(options, set_name, door)
     door.close(folder / "skipped.txt")
     if set_name != "train":
@@ -289,8 +304,10 @@ def make_language(options: LibrispeechOptions, folder: str | Path) -> None:
     """Write lexicon and text; see `darkknowledge.corpora.make_language`.
 
     The vocabulary is every word of the training transcripts (or of all, see `transcript_words`)
-    and the most frequent words of the text, as far as the dictionary has them; ``<UNK>`` stands
-    for all others, also in the text. Dev and test transcripts are never part of the text.
+    and the most frequent words of the text, as far as the dictionary has them, or that of a
+    lexicon made elsewhere, which is written as it is; ``<UNK>`` stands for all other words, also
+    in the text. Dev and test transcripts are never part of the text. Where the language model
+    was made elsewhere, no text is written.
     """
     _check_folders(options)
     folder = Path(folder)
@@ -298,23 +315,33 @@ def make_language(options: LibrispeechOptions, folder: str | Path) -> None:
     door = Door(f"{root}, transcripts", options.skip)
     people = set_speakers(options)
     train = find_utterances(root, people["train"], door)
-    dictionary = read_dictionary(options.path(options.dictionary))
+    dictionary = read_pronunciations(options)
     door.add(*checks.unpronounced({s.name: s.words for s in train}, dictionary))
-    words = {word for source in train for word in source.words}
-    if options.transcript_words == "all":
+    others: list[Source] = []
+    if options.lexicon is None and options.transcript_words == "all":
         others = find_utterances(root, people["dev"] + people["test"], door)
-        words.update(word for source in others for word in source.words)
     door.close(folder / "skipped.txt")
-    text = read_texts(options)
-    counts = Counter(word for sentence in text for word in sentence if word in dictionary)
-    ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    vocabulary = {w for w in words if w in dictionary} | set(ranked[: options.text_words])
-    folder.mkdir(parents=True, exist_ok=True)
-    write_lines(
-        folder / "lexicon.txt",
-        [f"{UNKNOWN} {SPOKEN_NOISE}"]
-        + [f"{word} {' '.join(p)}" for word in sorted(vocabulary) for p in dictionary[word]],
+    text = read_texts(options) if options.arpa is None else []
+    if options.lexicon is not None:
+        vocabulary = set(dictionary)
+        copy_lexicon(options.path(options.lexicon), folder)
+    else:
+        words = {word for source in train + others for word in source.words}
+        counts = Counter(word for sentence in text for word in sentence if word in dictionary)
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        vocabulary = {w for w in words if w in dictionary} | set(ranked[: options.text_words])
+        write_lines(
+            folder / "lexicon.txt",
+            [f"{UNKNOWN} {SPOKEN_NOISE}"]
+            + [f"{word} {' '.join(p)}" for word in sorted(vocabulary) for p in dictionary[word]],
+        )
+    logger.info(
+        "lexicon: %d words, %d phones",
+        len(vocabulary),
+        len({phone for word in vocabulary for p in dictionary[word] for phone in p}),
     )
+    if options.arpa is not None:
+        return
     lines = text + [source.words for source in train]
     write_lines(
         folder / "lm_text.txt",
@@ -323,9 +350,7 @@ def make_language(options: LibrispeechOptions, folder: str | Path) -> None:
     known = sum(word in vocabulary for sentence in lines for word in sentence)
     total = sum(map(len, lines))
     logger.info(
-        "language: %d words, %d phones, %d sentences, %d words of text, %.2f %% outside",
-        len(vocabulary),
-        len({phone for word in vocabulary for p in dictionary[word] for phone in p}),
+        "text: %d sentences, %d words, %.2f %% outside the lexicon",
         len(lines),
         total,
         100 * (1 - known / total),

@@ -156,7 +156,7 @@ class SyntheticOptions(_Options):
 class LibrispeechOptions(_Options):
     """Real speech in LibriSpeech's layout, mixed with recordings of noise."""
 
-    LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "text_words", "transcript_words")
+    LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "text_words", "transcript_words", "arpa")
 
     kind: Literal["librispeech"] = Field(
         default="librispeech", description="Speech in LibriSpeech's layout, recorded noise."
@@ -170,10 +170,12 @@ class LibrispeechOptions(_Options):
         default="LibriSpeech/dev-clean",
         description="Folder laid out as SPEAKER/CHAPTER/*.flac with .trans.txt beside.",
     )
-    noise: str = Field(
+    noise: str | None = Field(
         default="ESC-10",
         description="Folder of noise recordings: subfolders are classes; a file name that "
-        "starts with 'FOLD-' is split by fold, any other by a hash of its stem.",
+        "starts with 'FOLD-' is split by fold, any other by a hash of its stem. null for speech "
+        "as it was recorded: no noise, no microphone, every utterance of a set once and in "
+        "condition 01; the options of noises, microphones and counts then have no effect.",
     )
     noise_classes: tuple[str, ...] = Field(
         default=(
@@ -197,6 +199,16 @@ class LibrispeechOptions(_Options):
     dictionary: str = Field(
         default="cmudict/cmudict.dict",
         description="Pronouncing dictionary in CMUdict's format; stress marks are removed.",
+    )
+    lexicon: str | None = Field(
+        default=None,
+        description="A lexicon made elsewhere, lines of a word and its phones as in Kaldi's "
+        "lexicon.txt, in the place of dictionary and vocabulary; words outside it are <UNK>.",
+    )
+    arpa: str | None = Field(
+        default=None,
+        description="A language model made elsewhere, an ARPA file or `.gz` of one, in the place "
+        "of an estimated one; `lexicon` must have its words.",
     )
     lm_text: tuple[str, ...] = Field(
         default=("lm_text",),
@@ -267,6 +279,8 @@ class LibrispeechOptions(_Options):
             raise ValueError("noise_classes: a class stands twice")
         if self.min_seconds >= self.max_seconds:
             raise ValueError("min_seconds must be below max_seconds")
+        if self.arpa is not None and self.lexicon is None:
+            raise ValueError("arpa: its words need pronunciations; give `lexicon` too")
         return self
 
     def path(self, name: str) -> Path:
@@ -299,11 +313,16 @@ class LibrispeechOptions(_Options):
             return there
 
         demand("speech", self.speech, speech, True)
-        if demand("noise", self.noise, esc, True):
+        if self.noise is not None and demand("noise", self.noise, esc, True):
             for name in self.noise_classes:
                 demand("noise_classes", f"{self.noise}/{name}", esc, True)
-        demand("dictionary", self.dictionary, dictionary, False)
-        for name in self.lm_text:
+        if self.lexicon is None:
+            demand("dictionary", self.dictionary, dictionary, False)
+        else:
+            demand("lexicon", self.lexicon, "a Kaldi lexicon.txt", False)
+        if self.arpa is not None:
+            demand("arpa", self.arpa, "an ARPA language model", False)
+        for name in self.lm_text if self.arpa is None else ():
             path = Path(data_root) / name
             if not path.exists():
                 found.append(

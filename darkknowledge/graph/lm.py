@@ -1,5 +1,7 @@
 """Interpolated modified Kneser-Ney estimation and relative-entropy pruning of n-gram models."""
 
+import gzip
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from darkknowledge.errors import DataError
+from darkknowledge.files import atomic_write
 from darkknowledge.graph.arpa import (
     BOS,
     EOS,
@@ -20,7 +23,15 @@ from darkknowledge.graph.arpa import (
 from darkknowledge.graph.options import LanguageModelOptions
 from darkknowledge.progress import logger
 
-__all__ = ["estimate", "estimate_arpa", "perplexity", "prune", "read_arpa", "write_arpa"]
+__all__ = [
+    "estimate",
+    "estimate_arpa",
+    "perplexity",
+    "prune",
+    "read_arpa",
+    "take_arpa",
+    "write_arpa",
+]
 
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 
@@ -83,6 +94,42 @@ def estimate_arpa(
     logger.info(
         "language model: %d sentences, n-grams %s", len(sentences), " ".join(map(str, model.counts))
     )
+    return model
+
+
+def take_arpa(source: str | Path, vocabulary: Iterable[str], path: str | Path) -> NgramModel:
+    """Write a language model that was made elsewhere, once it is known to be sound.
+
+    Parameters
+    ----------
+    source : path
+        An ARPA file, gzipped where its name ends in ``.gz``.
+    vocabulary : iterable of str
+        The words of the lexicon; the model may have fewer.
+    path : path
+        Receives the same text.
+
+    Returns
+    -------
+    NgramModel
+
+    Raises
+    ------
+    DataError
+        If the file is absent or is not a complete ARPA file, or has words that the lexicon lacks.
+    """
+    model = read_arpa(source)
+    lacking = sorted({*model.vocabulary} - {*vocabulary, BOS, EOS})
+    if lacking:
+        some = ", ".join(lacking[:10]) + (", ..." if len(lacking) > 10 else "")
+        raise DataError(
+            f"{source}: {len(lacking)} words have no pronunciation: {some}; add them to the "
+            "lexicon, or estimate the model with the lexicon's vocabulary"
+        )
+    opened = gzip.open if str(source).endswith(".gz") else open
+    with opened(source, "rb") as given, atomic_write(path, "wb") as file:
+        shutil.copyfileobj(given, file)
+    logger.info("language model %s: n-grams %s", source, " ".join(map(str, model.counts)))
     return model
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -101,6 +102,79 @@ def test_clean_speech_is_the_recording_itself(root, tmp_path):
     source, _ = soundfile.read(flac(root, data.speaker[name], int(name.split("-")[2])))
     power = [np.abs(np.fft.rfft(x)[1000:8000]) for x in (recorded, source)]
     assert np.corrcoef(*power)[0, 1] > 0.99
+
+
+def plain(root, **more):
+    """A corpus without noise, with a lexicon of its own."""
+    (root / "lexicon.txt").write_text(
+        "THE DH AH\nCAT K AE T\nSAT S AE T\nON AA N\nA AH\nMAT M AE T\n"
+    )
+    return corpus(root, noise=None, lexicon="lexicon.txt", dictionary="nowhere") | more
+
+
+@pytest.mark.parametrize("name", ["train", "dev", "test"])
+def test_without_noise_every_utterance_is_there_once_as_it_was_recorded(root, tmp_path, name):
+    options = plain(root, test_max_seconds=1.0, dev_utterances=1, test_utterances=2)
+    make_set(options, name, tmp_path / name)
+    data = read_data_directory(tmp_path / name)
+    speakers = {"train": ("11", "12"), "dev": ("21",), "test": ("31", "4")}[name]
+    expected = [f"{s}-900-{n:04d}" for s in speakers for n in range(SPEAKERS[s])]
+    assert list(data.wav) == sorted(expected)
+    assert set(data.condition.values()) == {"01"}
+    assert all(data.speaker[u] == u.split("-")[0] for u in data.wav)
+    assert all(Path(data.wav[u]) == flac(root, u.split("-")[0], int(u[-4:])) for u in data.wav)
+    assert list((tmp_path / name / "audio").iterdir()) == []
+
+
+def test_a_set_that_loses_its_noise_loses_its_audio(root, tmp_path):
+    make_set(corpus(root), "dev", tmp_path / "dev")
+    assert any((tmp_path / "dev" / "audio").iterdir())
+    make_set(plain(root), "dev", tmp_path / "dev")
+    assert not any((tmp_path / "dev" / "audio").iterdir())
+    assert len(read_data_directory(tmp_path / "dev").wav) == SPEAKERS["21"]
+
+
+def test_the_door_is_the_same_without_noise(root, tmp_path):
+    soundfile.write(flac(root), sound(rate=8000), 8000)
+    with pytest.raises(DataError, match="1 faults .rate 1"):
+        make_set(plain(root), "train", tmp_path / "train")
+    make_set(plain(root, skip=("rate",)), "train", tmp_path / "train")
+    assert len(read_data_directory(tmp_path / "train").wav) == 7
+
+
+def test_a_lexicon_that_is_given_is_used_as_it_is(root, tmp_path):
+    options = plain(root, skip=("no_pronunciation",))
+    (root / "lexicon.txt").write_text("CAT K AE T\nA AH\nA EY\nSAT S AE T\nZZZ Z\n")
+    make_language(options, tmp_path / "lang")
+    written = (tmp_path / "lang" / "lexicon.txt").read_bytes()
+    assert written == (root / "lexicon.txt").read_bytes()
+    text = (tmp_path / "lang" / "lm_text.txt").read_text().splitlines()
+    assert text[1] == "A <UNK>" and text[3] == "<UNK> CAT SAT"
+    make_set(options, "train", tmp_path / "train")
+    lines = (tmp_path / "train" / "skipped.txt").read_text().splitlines()
+    assert [line.split("\t")[1] for line in lines] == ["MAT", "ON", "THE"]
+    make_language(options | {"arpa": "dictionary"}, tmp_path / "other")
+    assert not (tmp_path / "other" / "lm_text.txt").exists()
+    assert (tmp_path / "other" / "lexicon.txt").read_bytes() == written
+
+
+def test_words_outside_the_lexicon_stop_unless_they_are_skipped(root, tmp_path):
+    options = plain(root)
+    (root / "lexicon.txt").write_text("THE DH AH\n")
+    for make in (
+        lambda: make_set(options, "dev", tmp_path / "dev"),
+        lambda: make_language(options, tmp_path / "lang"),
+    ):
+        with pytest.raises(DataError, match="no_pronunciation"):
+            make()
+
+
+def test_only_what_is_used_must_be_there(root):
+    given = LibrispeechOptions(**plain(root, arpa="lm.arpa.gz", lm_text=("nowhere",)))
+    (problem,) = given.problems(root)
+    assert problem.startswith("arpa:") and str(root / "lm.arpa.gz") in problem
+    (root / "lm.arpa.gz").write_bytes(b"")
+    assert given.problems(root) == []
 
 
 def damage(root, kind):
@@ -333,6 +407,7 @@ def test_absent_folders_are_named_with_their_source(tmp_path):
         ({"skip": ("everything",)}, "skip"),
         ({"min_seconds": 40.0}, "below"),
         ({"train_snr": (20, 10)}, "above the highest"),
+        ({"arpa": "lm.arpa"}, "give `lexicon` too"),
     ],
 )
 def test_options_that_cannot_be(change, text):
@@ -418,6 +493,22 @@ def test_real_corpora_pass_the_door(tmp_path):
     expected = {line.split()[0] for line in reference}
     assert abs(len(words) - len(expected)) < 300
     assert len(words & expected) > 0.97 * len(expected)
+
+
+def test_the_reference_task_is_all_there(tmp_path):
+    real = os.environ.get("DARKKNOWLEDGE_CORPORA")
+    if not real:
+        pytest.skip("DARKKNOWLEDGE_CORPORA is unset: no reference task to test with")
+    study = yaml.safe_load((Path(__file__).parents[2] / "studies" / "reference.yaml").read_text())
+    options = study["corpora"]["reference"] | {"data_root": real}
+    for name, utterances in (("dev", 124), ("test", 247)):
+        make_set(options, name, tmp_path / name)
+        data = read_data_directory(tmp_path / name)
+        assert len(data.wav) == utterances
+    assert sum(map(len, data.text.values())) == 5240
+    make_language(options, tmp_path / "lang")
+    given = Path(real) / "reference" / "lexicon.txt"
+    assert (tmp_path / "lang" / "lexicon.txt").read_bytes() == given.read_bytes()
 
 
 def test_wav_headers_of_streams_are_not_truncated(tmp_path):

@@ -1,5 +1,6 @@
 """Kneser-Ney estimation, pruning, ARPA files and perplexity."""
 
+import gzip
 import itertools
 import math
 import os
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from darkknowledge.errors import DataError
 from darkknowledge.graph.arpa import NgramModel, parse_arpa, perplexity, read_arpa, write_arpa
-from darkknowledge.graph.lm import estimate, estimate_arpa, prune
+from darkknowledge.graph.lm import estimate, estimate_arpa, prune, take_arpa
 from darkknowledge.graph.options import LanguageModelOptions
 
 
@@ -275,6 +276,24 @@ def test_history_must_exist():
 def test_sentence_marks_inside_are_left_out():
     text = ARPA.replace("-0.2\tA B", "-0.2\tA B\n-0.3\t</s> A").replace("2=2", "2=3")
     assert parse_arpa(text).counts == [4, 2]
+
+
+def test_a_model_made_elsewhere_is_taken_as_it_is(tmp_path):
+    write_arpa(tmp_path / "lm.arpa", estimate([["A", "B"], ["B"]], order=2))
+    data = (tmp_path / "lm.arpa").read_bytes().replace(b"\\data\\", b"made by hand\n\n\\data\\")
+    (tmp_path / "given.arpa").write_bytes(data)
+    (tmp_path / "given.arpa.gz").write_bytes(gzip.compress(data))
+    for name in ("given.arpa", "given.arpa.gz"):
+        taken = tmp_path / name.replace(".", "-") / "lm.arpa"
+        take_arpa(tmp_path / name, ["A", "B", "C", "<UNK>"], taken)
+        assert taken.read_bytes() == data
+
+
+def test_a_model_with_words_outside_the_lexicon_is_not_taken(tmp_path):
+    write_arpa(tmp_path / "lm.arpa", estimate([["A", "B"], ["C"]], order=2))
+    with pytest.raises(DataError, match=r"lm\.arpa: 2 words have no pronunciation: A, C;"):
+        take_arpa(tmp_path / "lm.arpa", ["B", "<UNK>"], tmp_path / "taken.arpa")
+    assert not (tmp_path / "taken.arpa").exists()
 
 
 def test_absent_or_binary_file_is_refused(tmp_path):

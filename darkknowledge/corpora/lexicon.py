@@ -1,0 +1,99 @@
+"""A lexicon made elsewhere: Kaldi's ``lexicon.txt``, all of its mistakes found at once."""
+
+from pathlib import Path
+
+from darkknowledge.corpora.checks import SHOWN
+from darkknowledge.errors import DataError
+from darkknowledge.files import write_text
+
+SILENCE = "SIL"
+_POSITIONS = ("_B", "_I", "_E", "_S")
+_SENTENCE = ("<s>", "</s>")
+
+
+def read_lexicon(path: str | Path) -> dict[str, list[tuple[str, ...]]]:
+    """Read the pronunciations of words: lines ``word phone phone ...``.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8. A word may stand in several lines; it need not hold ``<UNK>``, which is ``SPN``
+        where it is absent.
+
+    Returns
+    -------
+    dict
+        Pronunciations of each word, words and pronunciations in the order of the file.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, empty, not UTF-8, or has a column of probabilities; or with the
+        first 20 lines that lack phones, repeat another, or use a symbol of the graph.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; expected lines 'word phone phone ...'") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
+    if not any(line.split() for line in lines):
+        raise DataError(f"{path}: no pronunciations; expected lines 'word phone phone ...'")
+    if all(_is_probability(line.split()[1:2]) for line in lines if line.split()):
+        raise DataError(
+            f"{path}: the second column holds probabilities, as in Kaldi's lexiconp.txt; give "
+            f"lexicon.txt without them, such as `awk '{{$2 = \"\"; print}}' {path.name}`"
+        )
+    entries: dict[str, dict[tuple[str, ...], int]] = {}
+    problems: list[str] = []
+    for number, line in enumerate(lines, 1):
+        word, *phones = line.split() or [""]
+        problem = _problem(word, phones)
+        variants = entries.setdefault(word, {})
+        if not problem and tuple(phones) in variants:
+            problem = f"{line.strip()} repeats line {variants[tuple(phones)]}; remove one"
+        if problem:
+            problems.append(f"{path}:{number}: {problem}")
+        variants.setdefault(tuple(phones), number)
+    if problems:
+        more = len(problems) - SHOWN
+        shown = problems[:SHOWN] + ([f"and {more} more lines"] if more > 0 else [])
+        raise DataError("\n".join(shown))
+    return {word: list(variants) for word, variants in entries.items()}
+
+
+def copy_lexicon(path: str | Path, folder: str | Path) -> None:
+    """Write a lexicon as it is, under the name ``lexicon.txt``."""
+    write_text(Path(folder) / "lexicon.txt", Path(path).read_text(encoding="utf-8"))
+
+
+def _is_probability(field: list[str]) -> bool:
+    try:
+        return bool(field) and 0 < float(field[0]) <= 1
+    except ValueError:
+        return False
+
+
+def _problem(word: str, phones: list[str]) -> str | None:
+    if not word:
+        return "empty line; expected 'word phone phone ...'; remove it"
+    if not phones:
+        return f"{word} has no pronunciation; add its phones"
+    if word in _SENTENCE:
+        return f"{word} is the language model's mark of a sentence's end; remove the line"
+    for symbol in (word, *phones):
+        if symbol == "<eps>" or symbol.startswith("#"):
+            return f"{symbol} is reserved for the graph; rename it"
+    for phone in phones:
+        if phone.endswith(_POSITIONS) and len(phone) > 2:
+            return (
+                f"phone {phone} ends like a position mark (_B _I _E _S), which is added later; "
+                f"write {phone[:-2]} or rename the phone"
+            )
+    if len(phones) > 1 and SILENCE in phones:
+        return (
+            f"{SILENCE} inside the pronunciation of {word}; silence between words is optional "
+            "everywhere and is not written: remove it"
+        )
+    return None
