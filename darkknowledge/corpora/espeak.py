@@ -7,6 +7,7 @@ samples depend on the request alone, whatever was spoken before.
 """
 
 import ctypes
+import itertools
 import json
 import os
 import struct
@@ -23,8 +24,27 @@ _PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "range": 4}
 _VOLUME = 25  # of 100; louder, some voices clip inside the synthesiser
 _VOICES = {"en-gb": "gmw/en"}  # accents that the library knows by another name
 _PHONEMES_BY_UNDERSCORE = ord("_") << 8
+_PHONEME_EVENTS = 1
+_NO_MORE_EVENTS, _PHONEME = 0, 7
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT; the name of a phoneme stands in its last eight bytes."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("milliseconds", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("name", ctypes.c_char * 8),
+    )
+
+
 _CALLBACK = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
 
 
@@ -70,16 +90,22 @@ class _Library:
         data = Path(espeakng_loader.get_data_path())
         os.chdir(data.parent)
         self.data = Path(data.name)
-        rate = self.lib.espeak_Initialize(_SYNCHRONOUS, 0, data.name.encode(), _DONT_EXIT)
+        rate = self.lib.espeak_Initialize(
+            _SYNCHRONOUS, 0, data.name.encode(), _DONT_EXIT | _PHONEME_EVENTS
+        )
         if rate != RATE:
             raise RuntimeError(f"espeak-ng: initialisation gave {rate}, expected {RATE} Hz")
         self.samples: list[bytes] = []
+        self.events: list[tuple[int, str]] = []
         self._callback = _CALLBACK(self._receive)
         self.lib.espeak_SetSynthCallback(self._callback)
 
     def _receive(self, wave, count, events) -> int:
         if wave and count > 0:
             self.samples.append(ctypes.string_at(wave, 2 * count))
+        for event in itertools.takewhile(lambda e: e.type != _NO_MORE_EVENTS, _every(events)):
+            if event.type == _PHONEME:
+                self.events.append((event.sample, event.name.decode()))
         return 0
 
     def voice(self, name: str) -> None:
@@ -102,6 +128,11 @@ class _Library:
             raise RuntimeError(f"espeak-ng: cannot speak {request['text']!r}")
         return b"".join(self.samples)
 
+    def times(self, request: dict) -> bytes:
+        self.events.clear()
+        self.speak(request)
+        return json.dumps(self.events).encode()
+
     def phonemes(self, text: str) -> str:
         pointer = ctypes.c_char_p(text.encode())
         parts = []
@@ -111,6 +142,11 @@ class _Library:
             )
             parts.append(part.decode())
         return " ".join(parts)
+
+
+def _every(pointer):
+    """Yield what stands at a pointer, and after it, without end."""
+    return (pointer[i] for i in itertools.count())
 
 
 def _in_fork(function, *arguments) -> bytes:
@@ -147,7 +183,8 @@ def _serve() -> None:
             library.voice(request["voice"])
             answer = json.dumps([library.phonemes(s) for s in request["sentences"]]).encode()
         else:
-            answer = _in_fork(library.speak, request)
+            function = library.times if request.pop("times", False) else library.speak
+            answer = _in_fork(function, request)
         output.write(struct.pack("<Q", len(answer)) + answer)
         output.flush()
 
@@ -193,6 +230,16 @@ class Synthesiser:
         The same request gives the same samples, whatever was spoken before.
         """
         return self._ask(asdict(request))
+
+    def phoneme_times(self, request: Request) -> list[tuple[int, str]]:
+        """Return where each phoneme of an utterance begins.
+
+        Returns
+        -------
+        list of (sample, name)
+            In samples at 22050 Hz and espeak-ng's own names; pauses begin with ``_``.
+        """
+        return [tuple(event) for event in json.loads(self._ask({**asdict(request), "times": True}))]
 
     def phonemes(self, voice: str, sentences: list[str]) -> list[str]:
         """Return the phonemes of each sentence in espeak-ng's own names.

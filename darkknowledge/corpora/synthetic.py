@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,9 @@ class Speaker:
         return Request(text, self.voice, self.rate, self.pitch, self.range, seed)
 
 
+Say = Callable[[Speaker, int, str], Clean]
+
+
 def speakers(options: SyntheticOptions) -> dict[str, list[Speaker]]:
     """Return the speakers of babble, test, dev and train.
 
@@ -93,9 +96,15 @@ def waveform(data: bytes) -> np.ndarray:
     return resample_poly(samples, RATE // 50, espeak.RATE // 50)
 
 
+def _pauses(rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the samples of silence before and after an utterance."""
+    before, after = (int(seconds * RATE) for seconds in rng.uniform(0.1, 0.3, 2))
+    return before, after
+
+
 def finish(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Put speech between pauses of 0.1 to 0.3 s, at about -26 dB, over a faint noise floor."""
-    before, after = (int(seconds * RATE) for seconds in rng.uniform(0.1, 0.3, 2))
+    before, after = _pauses(rng)
     level = _LEVEL * 10 ** (rng.uniform(-4, 4) / 10)
     speech = np.pad(mixing.scale_to(samples, level), (before, after))
     tilt = 1 / np.sqrt(np.linspace(0.05, 1, 257))
@@ -143,12 +152,9 @@ def _train_sentences(options: SyntheticOptions, without: set[str]) -> Iterator[s
             yield sentence
 
 
-def _utterances(
-    options: SyntheticOptions, set_name: str, synthesiser: Synthesiser
-) -> Iterator[Clean]:
+def _utterances(options: SyntheticOptions, set_name: str, say: Say) -> Iterator[Clean]:
     held = held_out(options)
     team = speakers(options)[set_name]
-    say = partial(_clean, options.seed, synthesiser)
     if set_name != "train":
         for number, sentence in enumerate(held[set_name]):
             yield say(team[number % len(team)], number // len(team), sentence)
@@ -160,6 +166,44 @@ def _utterances(
         clean = say(team[number % len(team)], number // len(team), sentence)
         seconds += len(clean.samples) / RATE
         yield clean
+
+
+def phone_times(
+    options: SyntheticOptions, set_name: str
+) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+    """Yield the true phones of the utterances of a set, as the synthesiser places them.
+
+    Parameters
+    ----------
+    options : SyntheticOptions
+    set_name : {"train", "dev", "test"}
+
+    Yields
+    ------
+    name : str
+        Of the utterance, without its condition.
+    phones : list of (phone, seconds)
+        What begins where; ``SIL`` for a pause within the sentence, NaN for the second phone of
+        a phoneme that is two phones of the lexicon.
+    """
+    places: list[tuple[str, float]] = []
+
+    with Synthesiser() as synthesiser:
+
+        def say(speaker: Speaker, number: int, sentence: str) -> Clean:
+            clean = _clean(options.seed, synthesiser, speaker, number, sentence)
+            request = speaker.request(sentence, seed_of(options.seed, clean.name, "speech"))
+            before, _ = _pauses(generator(options.seed, clean.name, "finish"))
+            accent = speaker.voice.partition("+")[0]
+            places.clear()
+            for sample_, phoneme in synthesiser.phoneme_times(request):
+                names = pronunciations.phones(phoneme, accent) or ("SIL",)
+                places.append((names[0], before / RATE + sample_ / espeak.RATE))
+                places.extend((name, math.nan) for name in names[1:])
+            return clean
+
+        for clean in _utterances(options, set_name, say):
+            yield clean.name, list(places)
 
 
 def make_set(
@@ -176,7 +220,7 @@ def make_set(
         snr = options.test_snr if set_name == "test" else options.train_snr
         write_set(
             folder,
-            _utterances(options, set_name, synthesiser),
+            _utterances(options, set_name, partial(_clean, options.seed, synthesiser)),
             Scene(options.seed, set_name, noises, snr),
             expected[set_name],
             options.train_clean_share,

@@ -10,6 +10,9 @@ import sys
 import pytest
 import yaml
 
+from darkknowledge.boundaries import compare_boundaries, read_phones
+from darkknowledge.corpora.options import SyntheticOptions
+from darkknowledge.corpora.synthetic import phone_times
 from tests.workflow.conftest import ROOT, TINY, Project
 
 
@@ -34,6 +37,16 @@ def test_results_are_there_and_mean_something(finished):
     for name in ("report.html", "summary.txt"):
         assert (finished.results / name).stat().st_size > 100
     assert not list(finished.results.rglob("*.tmp")), "a temporary file was left behind"
+
+
+def test_phone_boundaries_are_those_of_the_synthesiser(finished):
+    study = yaml.safe_load(open(TINY).read())
+    options = SyntheticOptions(**study["corpora"]["tiny"])
+    found = read_phones(finished.results / "alignments" / "train" / "phones.ctm")
+    errors = compare_boundaries(found, phone_times(options, "train"))
+    assert errors.paired > 0.9
+    assert errors.median <= 0.015
+    assert errors.within(0.040) >= 0.9
 
 
 def test_a_finished_study_has_nothing_to_do(finished):
