@@ -51,7 +51,7 @@ def test_the_synthesiser_tells_where_a_loud_phone_begins():
     def crossings(part):
         return np.mean(np.diff(np.signbit(part)))
 
-    assert crossings(samples[start : middle - 200]) > 3 * crossings(samples[middle + 500 :])
+    assert crossings(samples[start : middle - 200]) > 2 * crossings(samples[middle + 500 :])
     assert times == sorted(times) and times[-1][0] <= len(samples) + RATE
 
 
