@@ -1,6 +1,7 @@
 """Acoustic models of either kind, GMM-HMM or network, as scores of frames."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +50,12 @@ def acoustic_scores(
     ------
     utterance : str
     array : (N, pdfs) float32
-        Log-likelihoods of a GMM-HMM; log posteriors less log priors of a network.
+        Log-likelihoods of a GMM-HMM, speaker-independent where it has such mixtures; log posteriors less log priors of a network.
     """
     if Path(model).suffix == ".npz":
         hmm = HmmModel.read(model)
+        if hmm.independent is not None:
+            hmm = replace(hmm, mixtures=hmm.independent)
         raw = load_features(features, cmvn, speaker, variance=False)
         for utterance, mfcc in raw.items():
             yield utterance, hmm.log_likelihoods(hmm.prepare(mfcc)).numpy()

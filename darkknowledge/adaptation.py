@@ -6,7 +6,7 @@ and the last pass recognises the adapted features. Other systems need one pass.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -65,12 +65,11 @@ class System:
 
     def scores(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield utterance and scores float32 (N, pdfs), as the next pass needs them."""
-        if not self.is_adapted:
+        if not self.transforms:
             yield from acoustic_scores(self.model, self.features, self.cmvn, self.speaker)
             return
-        hmm = self.hmm if self.transforms else replace(self.hmm, mixtures=self.hmm.independent)
         for utterance, matrix in self._features():
-            yield utterance, hmm.log_likelihoods(matrix).numpy()
+            yield utterance, self.hmm.log_likelihoods(matrix).numpy()
 
     def _features(self) -> Iterator[tuple[str, torch.Tensor]]:
         raw = load_features(self.features, self.cmvn, self.speaker, variance=False)

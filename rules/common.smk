@@ -85,18 +85,20 @@ def acoustic_model(wildcards):
     return f"{R}/networks/{wildcards.system}/model.pt"
 
 
+def set_features(wildcards, set_name=None):
+    """Name the features of a system for one set, that of the wildcards where none is given."""
+    kind = "mfcc" if wildcards.system in GMM_STAGES else "fbank"
+    set_name = set_name or wildcards.set
+    return {
+        "features": f"{R}/features/{set_name}/{kind}.scp",
+        "cmvn": f"{R}/features/{set_name}/cmvn_{kind}.scp",
+        "data": f"{R}/data/{set_name}/wav.scp",
+    }
+
+
 def system_features(set_name):
     """Return a function that names the features of a system for one set."""
-
-    def names(wildcards):
-        kind = "mfcc" if wildcards.system in GMM_STAGES else "fbank"
-        return {
-            "features": f"{R}/features/{set_name}/{kind}.scp",
-            "cmvn": f"{R}/features/{set_name}/cmvn_{kind}.scp",
-            "data": f"{R}/data/{set_name}/wav.scp",
-        }
-
-    return names
+    return lambda wildcards: set_features(wildcards, set_name)
 
 
 def system_graph(wildcards):

@@ -3,7 +3,8 @@
 A system is a GMM stage (`mono`) or a run with its seed (`rnn-0/seed1`).
 
 Inputs: the model, graph/{stage}/HCLG.fst, features/{dev,test}
-Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}
+Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}; on demand
+scores/{system}/{set}.{ark,scp}, what Kaldi's decoders need beside the graph
 """
 
 
@@ -63,3 +64,26 @@ rule decode:
         adaptation=system_adaptation,
     script:
         "../scripts/decode.py"
+
+
+rule write_scores:
+    input:
+        unpack(set_features),
+        model=acoustic_model,
+    output:
+        scores=multiext(f"{R}/scores/{{system}}/{{set}}", ".ark", ".scp"),
+    log:
+        f"{LOGS}/write_scores/{{system}}/{{set}}.log",
+    benchmark:
+        f"{BENCHMARKS}/write_scores/{{system}}/{{set}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        gpu=system_gpu,
+        mem="2GB",
+        runtime="2h",
+    params:
+        code=code("write_scores"),
+    script:
+        "../scripts/write_scores.py"

@@ -1,0 +1,19 @@
+"""Write the scores of a system for every frame of a set, as a Kaldi archive."""
+
+from pathlib import Path
+
+import torch
+
+from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.archives import write_archive
+from darkknowledge.datadir import read_data_directory
+from darkknowledge.progress import start_logging
+
+start_logging(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+given = snakemake.input
+data = read_data_directory(Path(given.data).parent)
+write_archive(
+    snakemake.output.scores[1],
+    acoustic_scores(given.model, given.features, given.cmvn, data.speaker),
+)
