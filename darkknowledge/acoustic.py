@@ -50,7 +50,8 @@ def acoustic_scores(
     ------
     utterance : str
     array : (N, pdfs) float32
-        Log-likelihoods of a GMM-HMM, speaker-independent where it has such mixtures; log posteriors less log priors of a network.
+        Log-likelihoods of a GMM-HMM, speaker-independent where it has such mixtures; log
+        posteriors less log priors of a network.
     """
     if Path(model).suffix == ".npz":
         hmm = HmmModel.read(model)

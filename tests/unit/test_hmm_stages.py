@@ -6,20 +6,27 @@ import math
 import numpy as np
 import pytest
 
+from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.adaptation import System, decode_system, tune_system
 from darkknowledge.archives import Archive, write_archive
 from darkknowledge.datadir import DataDirectory
 from darkknowledge.errors import DataError, TrainingError
 from darkknowledge.features import cmvn_statistics
 from darkknowledge.files import read_jsonl
+from darkknowledge.graph.compose import make_graph
+from darkknowledge.graph.lm import estimate
+from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.crew import Crew
 from darkknowledge.hmm.model import HmmModel
-from darkknowledge.hmm.options import HmmOptions
+from darkknowledge.hmm.options import HmmOptions, SatOptions
+from darkknowledge.hmm.phones import read_lexicon
 from darkknowledge.hmm.stages import (
     align_set,
     merge_statistics,
     train_monophone,
     train_triphones,
 )
+from darkknowledge.word_errors import count_errors
 
 WORDS = {"PO": "P O", "TI": "T I", "KU": "K U", "TOP": "T O P", "KIT": "K I T", "A": "I"}
 PHONES = sorted({p for v in WORDS.values() for p in v.split()} | {"SIL"})
@@ -195,6 +202,49 @@ def test_without_cache_the_same_bytes(speech, trained, tmp_path):
     options = {**OPTIONS, "cached_frames": 0}
     train_monophone(data, mfcc, cmvn, lexicon, tmp_path, options)
     assert (tmp_path / "model.npz").read_bytes() == (trained / "mono" / "model.npz").read_bytes()
+
+
+def test_recognition_in_passes_adapts_to_the_speaker(speech, trained, tmp_path):
+    data, mfcc, cmvn, lexicon, _ = speech
+    model = HmmModel.read(trained / "tri3b" / "model.npz")
+    assert model.independent.num_gaussians == model.mixtures.num_gaussians
+    entries = read_lexicon(lexicon)
+    graph = estimate(list(data.text.values()), sorted(entries), 1, [1])
+    make_graph(model, entries, graph, tmp_path)
+    path = trained / "tri3b" / "model.npz"
+    system = System(path, mfcc, cmvn, data.speaker, SatOptions(fmllr_frames=200))
+    options = DecodingOptions(acoustic_scales=[0.1, 0.2], beams=[11])
+    tuning = tune_system(system, data.text, tmp_path, options)
+    assert set(system.transforms) == set(data.speakers)
+    assert max(tuning["dev_wer"], tuning["first_pass"]["dev_wer"]) < 10
+    before = dict(acoustic_scores(path, mfcc, cmvn, data.speaker))
+    after = dict(system.scores())
+    pdfs = Archive(trained / "alignments" / "pdf.scp")
+    total = [
+        sum(scores[u][np.arange(len(pdfs[u])), pdfs[u]].sum() for u in data.wav)
+        for scores in (before, after)
+    ]
+    assert total[1] > total[0]
+    fresh = System(path, mfcc, cmvn, data.speaker, SatOptions(fmllr_frames=200))
+    found = decode_system(fresh, tmp_path, tuning)
+    errors = sum(count_errors(data.text[u], found[u].words).errors for u in data.wav)
+    assert errors <= 0.1 * sum(map(len, data.text.values()))
+
+
+def test_a_speaker_adapted_model_aligns_with_transforms(speech, trained, tmp_path):
+    data, mfcc, cmvn, lexicon, _ = speech
+    align_set(
+        trained / "tri3b" / "model.npz", data, mfcc, cmvn, lexicon, tmp_path, OPTIONS, threads=1
+    )
+    one = Archive(trained / "alignments" / "transition.scp")
+    other = Archive(tmp_path / "transition.scp")
+    old = HmmModel.read(trained / "tri2b" / "model.npz")
+    new = HmmModel.read(trained / "tri3b" / "model.npz")
+    same = [
+        (old.transition_phone[one[u] - 1] == new.transition_phone[other[u] - 1]).mean()
+        for u in data.wav
+    ]
+    assert np.mean(same) > 0.9
 
 
 def test_foreign_words_and_other_phones_are_refused(speech, trained, tmp_path):
