@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from darkknowledge.corpora.options import LibrispeechOptions, SyntheticOptions
+from darkknowledge.corpora.options import KaldiOptions, LibrispeechOptions, SyntheticOptions
 from darkknowledge.feature_options import FeatureOptions
 from darkknowledge.graph.options import DecodingOptions, GraphOptions, LanguageModelOptions
 from darkknowledge.hmm.options import HmmOptions
@@ -28,7 +28,9 @@ from darkknowledge.papers import PAPERS
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 GMM_STAGES = ("mono", "tri1", "tri2b")
 
-CorpusOptions = Annotated[SyntheticOptions | LibrispeechOptions, Field(discriminator="kind")]
+CorpusOptions = Annotated[
+    SyntheticOptions | LibrispeechOptions | KaldiOptions, Field(discriminator="kind")
+]
 
 
 class StudyError(Exception):
