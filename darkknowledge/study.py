@@ -64,7 +64,11 @@ class Run(TargetOptions):
 class Table(Options):
     """Runs compared in one table."""
 
-    runs: list[str] = Field(min_length=1, description="Names of runs, in the order of the rows.")
+    runs: list[str] = Field(
+        min_length=1,
+        description="Names of runs, in the order of the rows; or of GMM stages "
+        f"({', '.join(GMM_STAGES)}), which have no seeds.",
+    )
     title: str = Field(default="", description="Caption; the table's key when absent.")
     paper: str | None = Field(
         default=None,
@@ -184,8 +188,9 @@ class Study:
 
     @property
     def table_runs(self) -> list[str]:
-        """List the runs that stand in some table, in order, each once."""
-        return list(dict.fromkeys(run for table in self.tables.values() for run in table.runs))
+        """List the runs that stand in some table, in order, each once; GMM stages are none."""
+        names = dict.fromkeys(name for table in self.tables.values() for name in table.runs)
+        return [name for name in names if name in self.runs]
 
     def teachers(self) -> list[str]:
         """List the runs that teach a run of some table, directly or through others."""
@@ -421,6 +426,8 @@ def load_study(config: Mapping[str, Any]) -> Study:
     typed_runs: dict[str, Run] = {}
     training: dict[str, TrainingOptions] = {}
     for key, value in runs.items():
+        if key in GMM_STAGES:
+            checker.add(f"runs.{key}", "the name of a GMM stage; choose another")
         run = _check_run(checker, key, value, networks, runs)
         if run is None:
             continue
@@ -449,7 +456,8 @@ def load_study(config: Mapping[str, Any]) -> Study:
             if table.paper is not None:
                 checker.named(f"tables.{key}.paper", table.paper, PAPERS, "table of a paper")
             for index, run in enumerate(table.runs):
-                checker.named(f"tables.{key}.{index}", run, runs, "run")
+                known = [*runs, *GMM_STAGES]
+                checker.named(f"tables.{key}.{index}", run, known, "run or GMM stage")
 
     if checker.problems:
         count = len(checker.problems)

@@ -85,12 +85,27 @@ def test_tables_seeds_and_top_level_are_checked_together():
     config["corpus"] = "synthetc"
     found = "\n".join(mistakes(config))
     for expected in (
-        "tables.table1.0: no run 'dnnn'; did you mean 'dnn'?",
+        "tables.table1.0: no run or GMM stage 'dnnn'; did you mean 'dnn'?",
         "seeds: []; ",
         "nmae: unknown key; did you mean 'name'?",
         "corpus: no corpus 'synthetc'; did you mean 'synthetic'?",
     ):
         assert expected in found
+
+
+def test_a_table_may_hold_gmm_stages():
+    config = copy.deepcopy(DEFAULT)
+    config["tables"]["table1"]["runs"].insert(0, "tri1")
+    loaded = load_study(config)
+    assert loaded.tables["table1"].runs[:2] == ["tri1", "dnn"]
+    assert loaded.table_runs == load_study(DEFAULT).table_runs
+    assert loaded.teachers() == ["dnn"]
+
+
+def test_a_run_may_not_have_the_name_of_a_gmm_stage():
+    config = copy.deepcopy(DEFAULT)
+    config["runs"]["mono"] = {"network": "dnn"}
+    assert "runs.mono: the name of a GMM stage; choose another" in mistakes(config)
 
 
 def test_a_missing_directory_says_where_to_get_it(tmp_path):
