@@ -151,6 +151,13 @@ class Study:
         given = getattr(self.corpus, "arpa", None)
         return None if given is None else str(Path(self.data_root) / given)
 
+    def given_features(self, set_name: str) -> dict[str, str]:
+        """Return the indices of feature archives made elsewhere, by kind; mostly none."""
+        found = {kind: getattr(self.corpus, kind, {}) for kind in ("mfcc", "fbank")}
+        return {
+            kind: str(Path(self.data_root) / scps[set_name]) for kind, scps in found.items() if scps
+        }
+
     def run_options(self, run: str) -> dict[str, Any]:
         """Return what a run is trained with, in plain types, defaults left out.
 

@@ -57,6 +57,12 @@ def hmm_options(part):
     return {key: value for key, value in options("hmm").items() if key not in others}
 
 
+def given_features(wildcards):
+    """Name the feature archives that the corpus gives for a set, by kind."""
+    given = study.given_features(wildcards.set)
+    return {f"given_{kind}": scp for kind, scp in given.items()}
+
+
 def soft_targets(wildcards):
     """Name the soft-target cache that a run learns from, if it has a teacher."""
     run = study.runs[wildcards.run]

@@ -46,7 +46,7 @@ class Source:
     Attributes
     ----------
     paths : dict
-        Audio file of each recording.
+        Audio file of each recording; the rest of its line where the audio is not read.
     pieces : dict
         Place of each utterance that has text and speaker, in sorted order.
     cut : bool
@@ -55,7 +55,7 @@ class Source:
         By utterance.
     """
 
-    paths: dict[str, Path]
+    paths: dict[str, Path | str]
     pieces: dict[str, Piece]
     cut: bool
     words: dict[str, list[str]]
@@ -110,7 +110,7 @@ def read_lines(path: Path, door: Door) -> dict[str, tuple[int, str]]:
     return table
 
 
-def read_source(folder: Path, data_root: Path, door: Door) -> Source:
+def read_source(folder: Path, data_root: Path, door: Door, audio: bool = True) -> Source:
     """Read a data directory of Kaldi's.
 
     Parameters
@@ -121,6 +121,8 @@ def read_source(folder: Path, data_root: Path, door: Door) -> Source:
         Relative paths of ``wav.scp`` start here, or from the folder where there is no such file.
     door : Door
         Gets keys that come twice, text without audio and audio without text.
+    audio : bool
+        Whether the audio will be read, so that ``wav.scp`` must name files.
 
     Returns
     -------
@@ -135,10 +137,10 @@ def read_source(folder: Path, data_root: Path, door: Door) -> Source:
     mistakes = _Mistakes()
     paths = {}
     for name, (number, value) in read_lines(folder / "wav.scp", door).items():
-        problem = _no_file(value)
+        problem = _no_file(value) if audio or not value else None
         if problem:
             mistakes.add(f"{folder / 'wav.scp'}:{number}: {name}: {problem}")
-        paths[name] = _resolve(value, data_root, folder)
+        paths[name] = _resolve(value, data_root, folder) if audio else value
     cut = (folder / "segments").exists()
     if cut:
         pieces = _segments(folder / "segments", paths, door, mistakes)
@@ -262,33 +264,68 @@ def _write_cut(path: Path, samples: np.ndarray) -> None:
         file.write(buffer.getvalue())
 
 
+def _heard(
+    source: Source, limits: tuple[float, float], door: Door
+) -> tuple[dict[str, float], dict[str, Path | str]]:
+    """Read all audio; return the seconds of what is good, and its files where they lie."""
+    if source.cut:
+        return {name: len(samples) / RATE for name, samples in _cuts(source, limits, door)}, {}
+    seconds = {}
+    for name in source.pieces:
+        samples, faults = checks.read_audio(source.paths[name], RATE, 1, limits)
+        door.add(*faults)
+        if samples is not None:
+            seconds[name] = len(samples) / RATE
+    return seconds, source.paths
+
+
+def _told(
+    given: Path, source: Source, door: Door
+) -> tuple[dict[str, float], dict[str, Path | str]]:
+    """Return the seconds that the directory tells of its utterances, and what names their audio."""
+    paths = {name: source.paths[piece.recording] for name, piece in source.pieces.items()}
+    if not (given / "utt2dur").exists():
+        ends = {name: piece.end for name, piece in source.pieces.items()}
+        if not source.cut or None in ends.values():
+            raise DataError(
+                f"{given}: no utt2dur, and the audio is not read where mfcc and fbank are given; "
+                "make it, such as `utils/data/get_utt2dur.sh`"
+            )
+        return {name: ends[name] - piece.start for name, piece in source.pieces.items()}, paths
+    mistakes = _Mistakes()
+    values = _values(given / "utt2dur", source.pieces, "duration", door, mistakes)
+    seconds = {}
+    for name, value in values.items():
+        try:
+            seconds[name] = float(value)
+        except ValueError:
+            seconds[name] = math.nan
+        if not 0 < seconds[name] < math.inf:
+            mistakes.add(f"{given / 'utt2dur'}: {name} has {value!r}; expected seconds above 0")
+    mistakes.close()
+    return seconds, paths
+
+
 def make_set(options: KaldiOptions, set_name: str, folder: str | Path, threads: int = 1) -> None:
     """Make the data directory of a set; see `darkknowledge.corpora.make_set`.
 
     Recordings are named in ``wav.scp`` where they lie; pieces of recordings are cut out into
-    ``audio``.
+    ``audio``. Where all features were made elsewhere, the audio is not read.
     """
     _check_folders(options)
     folder = Path(folder)
     given = options.path(getattr(options, set_name))
     door = Door(f"{given}, {set_name} set", options.skip)
-    source = read_source(given, Path(options.data_root), door)
+    source = read_source(given, Path(options.data_root), door, options.needs_audio)
     limits = (options.min_seconds, options.max_seconds)
-    seconds: dict[str, float] = {}
-    if source.cut:
-        for name, samples in _cuts(source, limits, door):
-            seconds[name] = len(samples) / RATE
+    if options.needs_audio:
+        seconds, paths = _heard(source, limits, door)
     else:
-        for name in source.pieces:
-            samples, faults = checks.read_audio(source.paths[name], RATE, 1, limits)
-            door.add(*faults)
-            if samples is not None:
-                seconds[name] = len(samples) / RATE
+        seconds, paths = _told(given, source, door)
     lexicon = read_lexicon(options.path(options.lexicon))
     door.add(*checks.unpronounced({name: source.words[name] for name in seconds}, lexicon))
     door.close(folder / "skipped.txt")
-    paths = source.paths
-    if source.cut:
+    if options.needs_audio and source.cut:
         paths = {name: folder / "audio" / f"{name}.wav" for name in seconds}
         for name, samples in _cuts(source, limits):
             _write_cut(paths[name], samples)
@@ -296,12 +333,16 @@ def make_set(options: KaldiOptions, set_name: str, folder: str | Path, threads: 
         folder,
         (
             Recording(
-                name, source.speaker[name], source.words[name], paths[name], seconds[name],
-                source.condition[name],
+                name=name,
+                speaker=source.speaker[name],
+                words=source.words[name],
+                path=paths[name],
+                seconds=seconds[name],
+                condition=source.condition[name],
             )
             for name in sorted(seconds)
         ),
-    )  # fmt: skip
+    )
 
 
 def read_sentences(options: KaldiOptions) -> Iterator[list[str]]:

@@ -1,13 +1,14 @@
 """What can be said about a corpus in a study; no heavy imports."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SNR = Annotated[float, Field(ge=-20, le=60)]
 Range = Annotated[tuple[SNR, SNR], Field(min_length=2, max_length=2)]
 
+SetName = Literal["train", "dev", "test"]
 FaultKind = Literal[
     "missing",
     "empty",
@@ -350,8 +351,8 @@ class KaldiOptions(BaseModel):
     )
     train: str = Field(
         description="Data directory of the training set: `wav.scp`, `text`, `utt2spk`, and where "
-        "there are such `segments`, `utt2cond` and `utt2dur`. Paths in wav.scp that are "
-        "relative start from `data_root` or from the data directory; commands are refused."
+        "there are such `segments` and `utt2cond`. Paths in wav.scp that are relative start from "
+        "`data_root` or from the data directory; commands are refused."
     )
     dev: str = Field(description="Data directory of the set that ends training and tunes decoding.")
     test: str = Field(
@@ -372,6 +373,18 @@ class KaldiOptions(BaseModel):
         description="Text files, or folders of .txt files, with a sentence per line in the words "
         "of the lexicon; the training transcripts are added.",
     )
+    mfcc: dict[SetName, str] = Field(
+        default={},
+        description="Feature archives made elsewhere, the feats.scp of each set: train, dev and "
+        "test. They are copied, and normalised here; `features.mfcc.coefficients` must be their "
+        "dimension. Empty to compute them from the audio.",
+    )
+    fbank: dict[SetName, str] = Field(
+        default={},
+        description="The same for the filter banks, of dimension `features.fbank.bins`. Where "
+        "both are given no audio is read, and wav.scp may hold anything; the durations are those "
+        "of `utt2dur` or `segments`.",
+    )
     min_seconds: float = Field(
         default=0.1, ge=0.03, le=60, description="Shorter utterances are a fault, in seconds."
     )
@@ -390,6 +403,10 @@ class KaldiOptions(BaseModel):
             raise ValueError("min_seconds must be below max_seconds")
         if self.arpa is not None and self.lm_text:
             raise ValueError("lm_text has no effect beside arpa; remove one of them")
+        for kind in ("mfcc", "fbank"):
+            lacking = [name for name in get_args(SetName) if name not in getattr(self, kind)]
+            if getattr(self, kind) and lacking:
+                raise ValueError(f"{kind}: no archive of {', '.join(lacking)}; give all three sets")
         folders = {name: Path(getattr(self, name)) for name in ("train", "dev", "test")}
         for name in ("dev", "test"):
             if folders[name] == folders["train"]:
@@ -399,6 +416,11 @@ class KaldiOptions(BaseModel):
     def path(self, name: str) -> Path:
         """Return a configured path, relative ones below ``data_root``."""
         return Path(self.data_root) / name
+
+    @property
+    def needs_audio(self) -> bool:
+        """Whether some features are computed from the audio."""
+        return not (self.mfcc and self.fbank)
 
     def problems(self, data_root: Path) -> list[str]:
         """Return what is absent, and what mends it.
@@ -419,6 +441,8 @@ class KaldiOptions(BaseModel):
                 if not (folder / name).is_file():
                     found.append(f"{key}: {folder} lacks {name}; a data directory must hold it")
         files = [("lexicon", self.lexicon), *([("arpa", self.arpa)] if self.arpa else [])]
+        for kind in ("mfcc", "fbank"):
+            files += [(f"{kind}.{key}", scp) for key, scp in getattr(self, kind).items()]
         for key, name in files:
             if not (Path(data_root) / name).is_file():
                 found.append(f"{key}: no file {Path(data_root) / name}; put it there, {mend}")

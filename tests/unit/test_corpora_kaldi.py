@@ -7,12 +7,14 @@ import pytest
 import soundfile
 from pydantic import ValidationError
 
+from darkknowledge.archives import Archive, write_archive
 from darkknowledge.corpora import make_language, make_set
 from darkknowledge.corpora.checks import Door
 from darkknowledge.corpora.kaldi import Piece, read_source
 from darkknowledge.corpora.options import KaldiOptions
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.errors import DataError
+from darkknowledge.features import extract
 
 WORDS = "THE CAT SAT ON A MAT".split()
 RATE = 16000
@@ -365,3 +367,111 @@ def test_what_is_absent_is_named_all_at_once(root):
 def test_options_that_cannot_be(root, change, text):
     with pytest.raises(ValidationError, match=text):
         KaldiOptions(**corpus(root, **change))
+
+
+def archives(root, *kinds):
+    return {k: {n: f"feats/{n}/{k}.scp" for n in ("train", "dev", "test")} for k in kinds}
+
+
+@pytest.fixture
+def given(root):
+    """Feature archives of all sets, their indices with paths from the data root."""
+    for name in ("train", "dev", "test"):
+        make_set(corpus(root), name, root / "plain" / name)
+        folder = root / "feats" / name
+        extract(read_data_directory(root / "plain" / name), folder, {})
+        for kind in ("mfcc", "fbank"):
+            scp = folder / f"{kind}.scp"
+            scp.write_text(scp.read_text().replace(f"{root}/", ""))
+        data = read_data_directory(root / "plain" / name)
+        write(
+            root / "data" / name,
+            wav=[f"{u} sph2pipe {u}.sph |" for u in data.wav],
+            utt2dur=[f"{u} {seconds}" for u, seconds in data.duration.items()],
+        )
+    return root
+
+
+def test_features_made_elsewhere_need_no_audio_and_are_the_same(given):
+    options = corpus(given, **archives(given, "mfcc", "fbank"))
+    make_set(options, "dev", given / "out")
+    data, before = (read_data_directory(given / p) for p in ("out", "plain/dev"))
+    assert data.wav["deva-0"] == "sph2pipe deva-0.sph |"
+    assert (data.text, data.speaker, data.duration) == (
+        before.text,
+        before.speaker,
+        before.duration,
+    )
+    scps = {kind: given / "feats" / "dev" / f"{kind}.scp" for kind in ("mfcc", "fbank")}
+    extract(data, given / "new", {}, given=scps, roots=[given])
+    for name in ("mfcc", "fbank", "cmvn_mfcc", "cmvn_fbank"):
+        old, new = (given / folder / f"{name}.ark" for folder in ("feats/dev", "new"))
+        assert old.read_bytes() == new.read_bytes()
+
+
+def test_one_kind_made_elsewhere_still_reads_the_audio(given):
+    with pytest.raises(DataError, match="is a command"):
+        make_set(corpus(given, **archives(given, "mfcc")), "dev", given / "out")
+    data = read_data_directory(given / "plain" / "dev")
+    scp = given / "feats" / "dev" / "mfcc.scp"
+    extract(data, given / "new", {}, given={"mfcc": scp}, roots=[given])
+    for name in ("mfcc", "fbank"):
+        old, new = (given / folder / f"{name}.ark" for folder in ("feats/dev", "new"))
+        assert old.read_bytes() == new.read_bytes()
+
+
+def test_durations_without_audio_come_from_the_directory(given):
+    options = corpus(given, **archives(given, "mfcc", "fbank"))
+    folder = given / "data" / "dev"
+    edit(folder / "utt2dur", "deva-0 1.0", "deva-0 -1.0")
+    with pytest.raises(DataError, match="utt2dur: deva-0 has '-1.0'; expected seconds above 0"):
+        make_set(options, "dev", given / "out")
+    (folder / "utt2dur").unlink()
+    with pytest.raises(DataError, match="no utt2dur.*get_utt2dur"):
+        make_set(options, "dev", given / "out")
+    write(
+        folder,
+        wav=["x cat x.wav |"],
+        segments=[f"dev{s}-{n} x {n} {n + 1.5}" for s in "ab" for n in range(2)],
+    )
+    make_set(options, "dev", given / "out")
+    data = read_data_directory(given / "out")
+    assert set(data.duration.values()) == {1.5} and set(data.wav.values()) == {"cat x.wav |"}
+
+
+@pytest.mark.parametrize(
+    ("options", "drop", "text"),
+    [
+        ({"fbank": {"bins": 23}}, None, "40 dimensions, expected 23; set features.fbank.bins: 40"),
+        ({"frame_shift": 20}, None, "set features.frame_shift"),
+        ({}, "devb-0", "no fbank of 1 of 4 utterances, the first is devb-0"),
+    ],
+)
+def test_features_that_do_not_fit_are_named(given, options, drop, text):
+    data = read_data_directory(given / "plain" / "dev")
+    scp = given / "feats" / "dev" / "fbank.scp"
+    lines = [line for line in scp.read_text().splitlines() if line.split()[0] != drop]
+    scp.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=text):
+        extract(data, given / "new", options, kinds=["fbank"], given={"fbank": scp}, roots=[given])
+    assert not (given / "new" / "fbank.scp").exists()
+
+
+def test_kinds_with_other_frames_are_named(given):
+    data = read_data_directory(given / "plain" / "dev")
+    matrices = dict(Archive(given / "feats" / "dev" / "fbank.scp", [given]))
+    matrices["deva-1"] = matrices["deva-1"][:-2]
+    write_archive(given / "short" / "fbank.scp", sorted(matrices.items()))
+    with pytest.raises(DataError, match="fbank of utterance deva-1 have 106 frames.*108"):
+        extract(data, given / "new", {}, given={"fbank": given / "short" / "fbank.scp"})
+
+
+def test_an_archive_that_is_not_there_says_what_to_do(given):
+    data = read_data_directory(given / "plain" / "dev")
+    scp = given / "feats" / "dev" / "fbank.scp"
+    with pytest.raises(DataError, match="mend the path in the index"):
+        extract(data, given / "new", {}, kinds=["fbank"], given={"fbank": scp})
+    options = KaldiOptions(**corpus(given, mfcc=dict.fromkeys(("train", "dev", "test"), "none")))
+    assert sum(problem.startswith("mfcc.") for problem in options.problems(given)) == 3
+    with pytest.raises(ValidationError, match="mfcc: no archive of dev, test"):
+        KaldiOptions(**corpus(given, mfcc={"train": "feats.scp"}))

@@ -67,3 +67,16 @@ def test_a_study_on_kaldi_data_directories(project, tmp_path):
     (tmp_path / "lm.arpa").touch()
     jobs = project.planned(config=str(path))
     assert "take_lm" in jobs and "estimate_lm" not in jobs
+
+
+def test_feature_archives_are_inputs_where_they_are_given(project, tmp_path):
+    path = kaldi_study(tmp_path)
+    sets = ("train", "dev", "test")
+    study = yaml.safe_load(path.read_text())
+    study["corpora"]["own"]["fbank"] = {name: f"{name}/feats.scp" for name in sets}
+    path.write_text(yaml.safe_dump(study))
+    for name in sets:
+        (tmp_path / name / "feats.scp").write_text("a a.ark:2\n")
+    plan = project.run("-n", "features", config=str(path)).stdout
+    for name in sets:
+        assert f"input: {tmp_path / name / 'feats.scp'}, results/own/data/{name}/audio" in plan
