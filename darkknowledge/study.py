@@ -254,7 +254,8 @@ def _submodel(model, path: tuple):
                 return None
             model = field.annotation
         else:
-            members = [m for m in get_args(model) if isinstance(m, type)]
+            inner = [m for outer in get_args(model) for m in (outer, *get_args(outer))]
+            members = [m for m in inner if isinstance(m, type)]
             by_kind = [
                 m
                 for m in members

@@ -1,9 +1,11 @@
 import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 
+from darkknowledge.corpora.options import KaldiOptions
 from darkknowledge.study import StudyError, load_study
 
 ROOT = Path(__file__).parents[2]
@@ -142,6 +144,29 @@ def test_a_larger_vocabulary_makes_no_audio_anew():
     after = load_study(study(corpora__synthetic__lm_sentences=20000))
     assert before.corpus_options(language=False) == after.corpus_options(language=False)
     assert before.corpus_options() != after.corpus_options()
+
+
+def test_the_keys_of_a_kind_are_its_own():
+    config = copy.deepcopy(DEFAULT)
+    config["corpora"]["own"] = {"kind": "kaldi", "trian": "x", "dev": "dev", "test": "test"}
+    (line,) = [line for line in mistakes(config) if "unknown key" in line]
+    assert "corpora.own.trian: unknown key; did you mean 'train'?" in line
+    assert "lexicon" in line and "noise_classes" not in line
+    assert "corpora.own.lexicon: missing; this key is required" in mistakes(config)
+
+
+def test_feature_archives_are_those_of_the_set():
+    config = copy.deepcopy(DEFAULT)
+    assert load_study(config).given_features("dev") == {}
+    own = {"kind": "kaldi", "train": "a", "dev": "b", "test": "c", "lexicon": "d"}
+    own["mfcc"] = {"train": "t.scp", "dev": "d.scp", "test": "/e.scp"}
+    config["corpora"]["own"] = own
+    config["data_root"] = "root"
+    loaded = dataclasses.replace(load_study(config), corpus=KaldiOptions(**own))
+    assert loaded.given_features("dev") == {"mfcc": "root/d.scp"}
+    assert loaded.given_features("test") == {"mfcc": "/e.scp"}
+    assert loaded.corpus_options()["mfcc"] == own["mfcc"]
+    assert loaded.arpa is None
 
 
 def test_null_leaves_an_entry_out():
