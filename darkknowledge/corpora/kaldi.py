@@ -4,7 +4,7 @@ import io
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -228,6 +228,18 @@ def _values(
     return {name: table[name][1] for name in utterances if name in table}
 
 
+def _read(
+    name: str,
+    path: Path,
+    door: Door,
+    limits: tuple[float, float] | None,
+    clipping: bool = True,
+) -> np.ndarray | None:
+    samples, faults = checks.read_audio(path, RATE, 1, limits, clipping)
+    door.add(*(replace(fault, subject=f"{name} in {fault.subject}") for fault in faults))
+    return samples
+
+
 def _cuts(
     source: Source, limits: tuple[float, float], door: Door | None = None
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -237,8 +249,7 @@ def _cuts(
     for name, piece in source.pieces.items():
         by_recording.setdefault(piece.recording, []).append(name)
     for recording, names in by_recording.items():
-        samples, faults = checks.read_audio(source.paths[recording], RATE, 1, None, clipping=False)
-        door.add(*faults)
+        samples = _read(recording, source.paths[recording], door, None, clipping=False)
         if samples is None:
             continue
         for name in names:
@@ -272,8 +283,7 @@ def _heard(
         return {name: len(samples) / RATE for name, samples in _cuts(source, limits, door)}, {}
     seconds = {}
     for name in source.pieces:
-        samples, faults = checks.read_audio(source.paths[name], RATE, 1, limits)
-        door.add(*faults)
+        samples = _read(name, source.paths[name], door, limits)
         if samples is not None:
             seconds[name] = len(samples) / RATE
     return seconds, source.paths

@@ -226,6 +226,7 @@ def test_all_faults_are_reported_at_once(root):
     (root / "wav" / "devb-1.wav").unlink()
     message = refused(root)
     assert "3 faults (missing 1, no_pronunciation 1, rate 1)" in message
+    assert f"missing: devb-1 in {root / 'wav' / 'devb-1.wav'}: no such file; put" in message
 
 
 @pytest.fixture
