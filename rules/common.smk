@@ -70,6 +70,12 @@ def stage_before(wildcards):
     }
 
 
+def given_features(wildcards):
+    """Name the feature archives that the corpus gives for a set, by kind."""
+    given = study.given_features(wildcards.set)
+    return {f"given_{kind}": scp for kind, scp in given.items()}
+
+
 def soft_targets(wildcards):
     """Name the soft-target cache that a run learns from, if it has a teacher."""
     run = study.runs[wildcards.run]
@@ -127,30 +133,37 @@ def table_spec(name):
         return {
             "title": "Gaussian mixtures, the aligners",
             "paper": "kaldi/aurora4",
-            "rows": [{"run": stage, "label": stage} for stage in GMM_STAGES],
+            "rows": [table_row(stage) for stage in GMM_STAGES],
             "systems": [[stage, None] for stage in GMM_STAGES],
             "scores": [f"{R}/decode/{stage}/score.json" for stage in GMM_STAGES],
         }
     table = study.tables[name]
-    systems = [[run, seed] for run in table.runs for seed in study.seeds]
+    systems = [
+        [run, seed] for run in table.runs for seed in ([None] if run in GMM_STAGES else study.seeds)
+    ]
+    paths = [run if seed is None else f"{run}/seed{seed}" for run, seed in systems]
     return {
         "title": table.title or name,
         "paper": table.paper,
         "rows": [table_row(run) for run in table.runs],
         "systems": systems,
-        "scores": [f"{R}/decode/{run}/seed{seed}/score.json" for run, seed in systems],
-        "summaries": [f"{R}/networks/{run}/seed{seed}/summary.json" for run, seed in systems],
+        "scores": [f"{R}/decode/{path}/score.json" for path in paths],
+        "summaries": [
+            None if path in GMM_STAGES else f"{R}/networks/{path}/summary.json" for path in paths
+        ],
     }
 
 
 def table_files(name):
     """List the files that a table is made from."""
     spec = table_spec(name)
-    return [*spec["scores"], *spec.get("summaries", [])]
+    return [*spec["scores"], *filter(None, spec.get("summaries", []))]
 
 
 def table_row(run):
-    """Describe a run to the tables and figures."""
+    """Describe a run, or a GMM stage, to the tables and figures."""
+    if run in GMM_STAGES:
+        return {"run": run, "label": run}
     spec = study.runs[run]
     return {"run": run, "label": spec.label or run, "targets": spec.targets}
 
