@@ -3,7 +3,8 @@
 A system is a GMM stage (`mono`) or a run with its seed (`rnn-0/seed1`).
 
 Inputs: the model, graph/{stage}/HCLG.fst, features/{dev,test}
-Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}
+Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}, and with a lattice
+beam decode/{system}/{lattices.npz,nbest.txt,nbest_costs.txt,lattice_score.json}
 """
 
 
@@ -28,7 +29,7 @@ rule tune_decoding:
         runtime="2h",
     params:
         code=code("tune_decoding"),
-        decoding=options("decoding"),
+        decoding=search_options(),
     script:
         "../scripts/tune_decoding.py"
 
@@ -58,6 +59,40 @@ rule decode:
         runtime="4h",
     params:
         code=code("decode"),
-        decoding=options("decoding"),
+        decoding=search_options(),
     script:
         "../scripts/decode.py"
+
+
+rule make_lattices:
+    input:
+        unpack(system_features("test")),
+        unpack(system_features("dev", "dev_")),
+        unpack(system_graph),
+        text=f"{R}/data/test/text",
+        utt2cond=f"{R}/data/test/utt2cond",
+        dev_text=f"{R}/data/dev/text",
+        model=acoustic_model,
+        tuning=f"{R}/decode/{{system}}/tuning.json",
+        score=f"{R}/decode/{{system}}/score.json",
+    output:
+        lattices=f"{R}/decode/{{system}}/lattices.npz",
+        nbest=f"{R}/decode/{{system}}/nbest.txt",
+        costs=f"{R}/decode/{{system}}/nbest_costs.txt",
+        score=f"{R}/decode/{{system}}/lattice_score.json",
+    log:
+        f"{LOGS}/make_lattices/{{system}}.log",
+    benchmark:
+        f"{BENCHMARKS}/make_lattices/{{system}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        gpu=system_gpu,
+        mem="4GB",
+        runtime="8h",
+    params:
+        code=code("make_lattices"),
+        decoding=options("decoding"),
+    script:
+        "../scripts/make_lattices.py"
