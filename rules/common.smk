@@ -27,6 +27,7 @@ FIGURE_TITLES = {
     "toy_surfaces": "The toy's loss surface under hard and soft targets",
 }
 FIGURES = {name: f"{R}/figures/{name}.svg" for name in FIGURE_TITLES}
+LATTICES = [f"{R}/decode/{system}/lattice_score.json" for system in [*GMM_STAGES, *RUN_SEEDS]]
 TABLES = {name: f"{R}/tables/{name}.txt" for name in [*study.tables, "gmm"]}
 
 if workflow.is_main_process:
@@ -76,6 +77,12 @@ def given_features(wildcards):
     return {f"given_{kind}": scp for kind, scp in given.items()}
 
 
+def search_options():
+    """Return the decoding options without those of lattices, which change no hypothesis."""
+    lattices = {"lattice_beam", "nbest"}
+    return {key: value for key, value in options("decoding").items() if key not in lattices}
+
+
 def soft_targets(wildcards):
     """Name the soft-target cache that a run learns from, if it has a teacher."""
     run = study.runs[wildcards.run]
@@ -91,20 +98,19 @@ def acoustic_model(wildcards):
     return f"{R}/networks/{wildcards.system}/model.pt"
 
 
-def set_features(wildcards, set_name=None):
-    """Name the features of a system for one set, that of the wildcards where none is given."""
-    kind = "mfcc" if wildcards.system in GMM_STAGES else "fbank"
-    set_name = set_name or wildcards.set
-    return {
-        "features": f"{R}/features/{set_name}/{kind}.scp",
-        "cmvn": f"{R}/features/{set_name}/cmvn_{kind}.scp",
-        "data": f"{R}/data/{set_name}/wav.scp",
-    }
+def system_features(set_name=None, prefix=""):
+    """Return a function that names the features of a system, of the wildcards' set if not given."""
 
+    def names(wildcards):
+        folder = f"{R}/features/{set_name or wildcards.set}"
+        kind = "mfcc" if wildcards.system in GMM_STAGES else "fbank"
+        return {
+            f"{prefix}features": f"{folder}/{kind}.scp",
+            f"{prefix}cmvn": f"{folder}/cmvn_{kind}.scp",
+            f"{prefix}data": f"{R}/data/{set_name or wildcards.set}/wav.scp",
+        }
 
-def system_features(set_name):
-    """Return a function that names the features of a system for one set."""
-    return lambda wildcards: set_features(wildcards, set_name)
+    return names
 
 
 def system_graph(wildcards):
@@ -169,3 +175,12 @@ def table_row(run):
 
 
 RUN_ROWS = [table_row(run) for run in study.table_runs]
+
+
+def lattice_scores(wildcards):
+    """Name the scores of all lattices, which a study without a lattice beam has not."""
+    if study.decoding.lattice_beam is None:
+        raise WorkflowError(
+            "decoding.lattice_beam is null: this study has no lattices; set it to 6, for example"
+        )
+    return LATTICES
