@@ -97,5 +97,6 @@ rule align:
     params:
         code=code("align"),
         hmm=hmm_options("alignment"),
+        frame_shift=study.features.frame_shift,
     script:
         "../scripts/align.py"

@@ -1,8 +1,13 @@
 """Text, lexicon and tree to decoding graphs.
 
 Inputs: lang/{lexicon.txt,lm_text.txt} or a language model made elsewhere, hmm/{stage}/model.npz
-Outputs: lang/lm.arpa, graph/{stage}/{HCLG.fst,words.txt,boundaries.npy}
+Outputs: lang/lm.arpa, graph/{stage}/{HCLG.fst,words.txt,boundaries.npy}; where the study asks for
+probabilities of pronunciations, graph/pronunciations/{lexiconp,lexiconp_silprob,silprob}.txt
 """
+
+PRONUNCIATIONS = multiext(
+    f"{R}/graph/pronunciations/", "lexiconp.txt", "lexiconp_silprob.txt", "silprob.txt"
+)
 
 if study.arpa:
 
@@ -52,11 +57,35 @@ else:
             "../scripts/estimate_lm.py"
 
 
+rule estimate_pronunciations:
+    input:
+        phones=f"{R}/alignments/train/phones.ctm",
+        text=f"{R}/data/train/text",
+        lexicon=f"{R}/lang/lexicon.txt",
+    output:
+        PRONUNCIATIONS,
+    log:
+        f"{LOGS}/estimate_pronunciations.log",
+    benchmark:
+        f"{BENCHMARKS}/estimate_pronunciations.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="30m",
+    params:
+        code=code("estimate_pronunciations"),
+    script:
+        "../scripts/estimate_pronunciations.py"
+
+
 rule make_graph:
     input:
         model=f"{R}/hmm/{{stage}}/model.npz",
         lexicon=f"{R}/lang/lexicon.txt",
         arpa=f"{R}/lang/lm.arpa",
+        probabilities=PRONUNCIATIONS if study.graph.pronunciation_probabilities else [],
     output:
         graph=f"{R}/graph/{{stage}}/HCLG.fst",
         words=f"{R}/graph/{{stage}}/words.txt",

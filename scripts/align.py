@@ -3,18 +3,24 @@
 from pathlib import Path
 
 from darkknowledge.datadir import read_data_directory
+from darkknowledge.hmm.alignment_check import check_alignments
 from darkknowledge.hmm.stages import align_set
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])
 given = snakemake.input
+data = read_data_directory(Path(given.text).parent)
+folder = Path(snakemake.output.failed).parent
+shift = snakemake.params.frame_shift / 1000
 align_set(
     given.model,
-    read_data_directory(Path(given.text).parent),
+    data,
     given.features,
     given.cmvn,
     given.lexicon,
-    Path(snakemake.output.failed).parent,
+    folder,
     snakemake.params.hmm,
     threads=snakemake.threads,
+    frame_shift=shift,
 )
+check_alignments(folder, given.features, data.text, shift)

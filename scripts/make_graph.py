@@ -8,10 +8,12 @@ from darkknowledge.hmm.model import HmmModel
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])
+probabilities = snakemake.input.probabilities
 make_graph(
     HmmModel.read(snakemake.input.model),
     snakemake.input.lexicon,
     snakemake.input.arpa,
     Path(snakemake.output.graph).parent,
     GraphOptions(**snakemake.params.graph),
+    Path(probabilities[0]).parent if probabilities else None,
 )

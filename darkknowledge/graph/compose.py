@@ -12,8 +12,16 @@ from darkknowledge.graph.epsilons import remove_epsilons_locally, remove_symbols
 from darkknowledge.graph.fst import Fst, connected, from_kaldifst
 from darkknowledge.graph.grammar import grammar_fst
 from darkknowledge.graph.hmm_fst import add_self_loops, expand_context
+from darkknowledge.graph.lexicon_probabilities import (
+    LexiconProbabilities,
+    read_lexicon_probabilities,
+)
 from darkknowledge.graph.options import GraphOptions
-from darkknowledge.graph.pronunciation import lexicon_fst, pronunciations
+from darkknowledge.graph.pronunciation import (
+    lexicon_fst,
+    lexicon_fst_with_probabilities,
+    pronunciations,
+)
 from darkknowledge.hmm.phones import Lexicon, read_lexicon
 from darkknowledge.progress import logger
 
@@ -28,6 +36,7 @@ def make_graph(
     arpa: NgramModel | str | Path,
     folder: str | Path,
     options: GraphOptions | None = None,
+    probabilities: LexiconProbabilities | str | Path | None = None,
 ) -> None:
     """Make a decoding graph as Kaldi's ``utils/mkgraph.sh`` does.
 
@@ -43,18 +52,24 @@ def make_graph(
         ``words.txt`` and ``boundaries.npy`` (uint8 per arc: 1 where a word starts, 2 where a
         silence starts).
     options : GraphOptions
+    probabilities : LexiconProbabilities or path, optional
+        Of pronunciations and silence, or the folder of their files; needed where the options
+        ask for them.
 
     Raises
     ------
     DataError
-        If the language model has a word that the lexicon lacks, or no path leads through.
+        If the language model has a word that the lexicon lacks, the probabilities lack a
+        pronunciation, or no path leads through.
     """
     options = options or GraphOptions()
+    if isinstance(probabilities, str | Path):
+        probabilities = read_lexicon_probabilities(probabilities)
     if isinstance(lexicon, str | Path):
         lexicon = read_lexicon(lexicon)
     if not isinstance(arpa, NgramModel):
         arpa = read_arpa(arpa)
-    graph, boundaries, words = compose_graph(model, lexicon, arpa, options)
+    graph, boundaries, words = compose_graph(model, lexicon, arpa, options, probabilities)
     folder = Path(folder)
     with atomic_write(folder / BOUNDARIES, "wb") as file:
         np.save(file, boundaries)
@@ -73,7 +88,11 @@ def word_table(lexicon: Lexicon) -> list[str]:
 
 
 def compose_graph(
-    model, lexicon: Lexicon, arpa: NgramModel, options: GraphOptions
+    model,
+    lexicon: Lexicon,
+    arpa: NgramModel,
+    options: GraphOptions,
+    probabilities: LexiconProbabilities | None = None,
 ) -> tuple[Fst, np.ndarray, list[str]]:
     """Compose H, C, L and G. See :func:`make_graph`.
 
@@ -87,14 +106,14 @@ def compose_graph(
     words = word_table(lexicon)
     label = {word: i for i, word in enumerate(words)}
     used = {word: label.get(word, 0) for word in arpa.vocabulary if word not in (BOS, EOS)}
-    entries = pronunciations(lexicon, model.phones, used)
-    lexicon_graph, symbols = lexicon_fst(
-        entries,
-        model.phones.silence_phone,
-        options.silence_probability,
-        len(model.phones) + 1,
-        label["#0"],
-    )
+    if options.pronunciation_probabilities != (probabilities is not None):
+        raise ValueError("probabilities are given if and only if the options ask for them")
+    entries = pronunciations(lexicon, model.phones, used, probabilities)
+    places = model.phones.silence_phone, len(model.phones) + 1, label["#0"]
+    if probabilities is None:
+        lexicon_graph, symbols = lexicon_fst(entries, options.silence_probability, *places)
+    else:
+        lexicon_graph, symbols = lexicon_fst_with_probabilities(entries, probabilities, *places)
     grammar = grammar_fst(arpa, used, label["#0"])
     lg = compose_lexicon(lexicon_graph, grammar)
     clg, windows = compose_context(lg, symbols, model.context_width, model.central_position)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from darkknowledge.errors import DataError
 from darkknowledge.graph.arpa import BOS, EOS, NgramModel
 from darkknowledge.graph.fst import Fst
 
@@ -26,7 +27,19 @@ def grammar_fst(model: NgramModel, word_ids: dict[str, int], backoff_label: int)
     Returns
     -------
     Fst
+
+    Raises
+    ------
+    DataError
+        If the model has a word without a label; Kaldi's arpa2fst would leave out its n-grams.
     """
+    lacking = sorted({*model.vocabulary} - {*word_ids, BOS, EOS})
+    if lacking:
+        some = ", ".join(lacking[:10]) + (", ..." if len(lacking) > 10 else "")
+        raise DataError(
+            f"{len(lacking)} words of the language model have no label: {some}; "
+            "estimate the model with the lexicon's vocabulary"
+        )
     bos, eos = model.index[BOS], model.index[EOS]
     nodes = np.arange(1, len(model.prefix))
     nodes = nodes[~((model.word[nodes] == bos) & (model.prefix[nodes] == 0))]

@@ -50,6 +50,13 @@ class GraphOptions(Options):
     silence_probability: float = Field(
         default=0.5, ge=0, lt=1, description="Probability of a silence between two words."
     )
+    pronunciation_probabilities: bool = Field(
+        default=False,
+        description="Use probabilities of pronunciations, and of silence before and after each of "
+        "them, counted in the training alignments (Kaldi's dict_dir_add_pronprobs.sh); "
+        "silence_probability then counts for nothing. The graph of every stage then waits for "
+        "the final alignments.",
+    )
     transition_scale: float = Field(
         default=1.0, ge=0, description="Scale of the log-probabilities of leaving a state."
     )

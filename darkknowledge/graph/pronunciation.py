@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from darkknowledge.errors import DataError
 from darkknowledge.graph.fst import Fst, make_fst
+from darkknowledge.graph.lexicon_probabilities import LexiconProbabilities, Use
 
 
 @dataclass(frozen=True)
@@ -18,17 +19,22 @@ class Pronunciation:
         Label of the word.
     phones : tuple of int
         Phones with word position.
-    cost : float
-        Negative logarithm of its probability; 0 where all count alike, as in Kaldi's
-        lexicon.txt.
+    use : Use, optional
+        Its probability and those of silence around it; where all count alike, as in Kaldi's
+        lexicon.txt, there is none.
     """
 
     word: int
     phones: tuple[int, ...]
-    cost: float = 0.0
+    use: Use | None = None
 
 
-def pronunciations(lexicon, phones, word_ids: Mapping[str, int]) -> list[Pronunciation]:
+def pronunciations(
+    lexicon,
+    phones,
+    word_ids: Mapping[str, int],
+    probabilities: LexiconProbabilities | None = None,
+) -> list[Pronunciation]:
     """List the pronunciations of words in a fixed order.
 
     Parameters
@@ -38,6 +44,7 @@ def pronunciations(lexicon, phones, word_ids: Mapping[str, int]) -> list[Pronunc
     phones : PhoneTable
     word_ids : mapping
         The words to list, with their labels.
+    probabilities : LexiconProbabilities, optional
 
     Returns
     -------
@@ -46,7 +53,8 @@ def pronunciations(lexicon, phones, word_ids: Mapping[str, int]) -> list[Pronunc
     Raises
     ------
     DataError
-        If a word has no pronunciation, an empty one, or one of silence alone; words are named.
+        If a word has no pronunciation, an empty one, one of silence alone, or one without
+        probability; words are named.
     """
     lacking = sorted(word for word in word_ids if word not in lexicon or not lexicon[word])
     if lacking:
@@ -64,7 +72,15 @@ def pronunciations(lexicon, phones, word_ids: Mapping[str, int]) -> list[Pronunc
                     f"word {word} is pronounced as nothing or as silence; silence between words "
                     "is optional everywhere: remove the word"
                 )
-            found.append(Pronunciation(label, ids))
+            use = None
+            if probabilities is not None:
+                use = probabilities.uses.get((word, tuple(variant)))
+                if use is None:
+                    raise DataError(
+                        f"{word} {' '.join(variant)} has no probability; they were estimated with "
+                        "another lexicon: estimate them again"
+                    )
+            found.append(Pronunciation(label, ids, use))
     return found
 
 
@@ -90,8 +106,8 @@ def disambiguate(entries: list[Pronunciation]) -> list[int]:
 
 def lexicon_fst(
     entries: list[Pronunciation],
-    silence_phone: int,
     silence_probability: float,
+    silence_phone: int,
     first_symbol: int,
     backoff_word: int,
 ) -> tuple[Fst, list[int]]:
@@ -100,9 +116,9 @@ def lexicon_fst(
     Parameters
     ----------
     entries : list of Pronunciation
-    silence_phone : int
     silence_probability : float
         Of a silence at the start and after each word; 0 for none.
+    silence_phone : int
     first_symbol : int
         Label of the phone symbol ``#0``; ``#1`` and so on follow.
     backoff_word : int
@@ -133,13 +149,70 @@ def lexicon_fst(
         ]
     for entry, number in zip(entries, numbers, strict=True):
         labels = [*entry.phones, first_symbol + number] if number else list(entry.phones)
-        here, word, weight = loop, entry.word, entry.cost
+        here, word = loop, entry.word
         for label in labels[:-1]:
-            arcs.append((here, states, label, word, weight))
-            here, word, weight = states, 0, 0.0
+            arcs.append((here, states, label, word, 0.0))
+            here, word = states, 0
             states += 1
-        arcs.append((here, loop, labels[-1], word, weight + no_cost))
+        arcs.append((here, loop, labels[-1], word, no_cost))
         if spoken:
-            arcs.append((here, silence, labels[-1], word, weight + cost))
+            arcs.append((here, silence, labels[-1], word, cost))
     symbols = list(range(first_symbol, silence_symbol + 1))
     return make_fst(start, {loop: 0.0}, arcs, states), symbols
+
+
+def lexicon_fst_with_probabilities(
+    entries: list[Pronunciation],
+    probabilities: LexiconProbabilities,
+    silence_phone: int,
+    first_symbol: int,
+    backoff_word: int,
+) -> tuple[Fst, list[int]]:
+    """Make L as Kaldi's ``make_lexicon_fst_silprob.py`` does.
+
+    Words begin and end in one of two states, after silence or straight after a word. The
+    silence disambiguation symbol stands where no silence does.
+
+    Parameters
+    ----------
+    entries : list of Pronunciation
+        Each with its use.
+    probabilities : LexiconProbabilities
+    silence_phone, first_symbol, backoff_word
+        As :func:`lexicon_fst`.
+
+    Returns
+    -------
+    fst : Fst
+    symbols : list of int
+        All disambiguation symbols on the side of the phones.
+    """
+    numbers = disambiguate(entries)
+    silence_symbol = first_symbol + max(numbers, default=0) + 1
+    start, straight, silence = 0, 1, 2
+    states = 3
+
+    def silence_or_not(source: int, probability: float) -> list[tuple]:
+        return [
+            (source, straight, silence_symbol, 0, -math.log(1 - probability)),
+            (source, silence, silence_phone, 0, -math.log(probability)),
+        ]
+
+    arcs = silence_or_not(start, probabilities.silence_first)
+    arcs += [(state, state, first_symbol, backoff_word, 0.0) for state in (straight, silence)]
+    for entry, number in zip(entries, numbers, strict=True):
+        use = entry.use
+        labels = [*entry.phones, first_symbol + number] if number else list(entry.phones)
+        for source, factor in ((straight, use.after_word), (silence, use.after_silence)):
+            cost = -math.log(use.probability) - math.log(factor)
+            arcs.append((source, states, labels[0], entry.word, cost))
+        for label in labels[1:]:
+            arcs.append((states, states + 1, label, 0, 0.0))
+            states += 1
+        arcs += silence_or_not(states, use.silence_after)
+        states += 1
+    final = {
+        straight: -math.log(probabilities.end_after_word),
+        silence: -math.log(probabilities.end_after_silence),
+    }
+    return make_fst(start, final, arcs, states), list(range(first_symbol, silence_symbol + 1))

@@ -100,6 +100,11 @@ def read_lexicon(path: str | Path) -> Lexicon:
                 f"{place}: {SILENCE} inside the pronunciation of {word}; "
                 "silence between words is optional everywhere and is not written: remove it"
             )
+        if len(phones) > 1 and SPOKEN_NOISE in phones:
+            raise DataError(
+                f"{place}: {SPOKEN_NOISE} inside the pronunciation of {word}; it stands for whole "
+                "words, without word position: write another phone"
+            )
         variants = entries.setdefault(word, {})
         if tuple(phones) in variants:
             raise DataError(

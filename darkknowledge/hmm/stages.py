@@ -17,8 +17,8 @@ from darkknowledge.archives import Archive, write_archive
 from darkknowledge.datadir import DataDirectory
 from darkknowledge.errors import DataError, TrainingError
 from darkknowledge.files import write_jsonl, write_lines
-from darkknowledge.hmm.align import phone_segments
 from darkknowledge.hmm.crew import Crew
+from darkknowledge.hmm.ctm import ctm_lines
 from darkknowledge.hmm.fmllr import SpeakerStatistics, update_transforms
 from darkknowledge.hmm.gmm import Statistics, estimate, estimate_transitions, split
 from darkknowledge.hmm.model import HmmModel, Mixtures, Transform
@@ -536,6 +536,7 @@ def align_set(
     folder: str | Path,
     options: HmmOptions | Mapping | None = None,
     threads: int = 1,
+    frame_shift: float = FRAME_SHIFT,
 ) -> list[str]:
     """Align a set and write what networks and people need.
 
@@ -547,6 +548,8 @@ def align_set(
     folder : path
         Receives ``pdf`` and ``transition`` (from 1) archives of int32 (N,) per utterance,
         ``phones.ctm``, ``words.ctm`` and ``failed.txt``.
+    frame_shift : float
+        In seconds, for the times of the CTM files.
 
     A model with speaker-independent mixtures aligns with them first, from which a transform
     per speaker is estimated (Kaldi's align_fmllr.sh).
@@ -588,35 +591,9 @@ def align_set(
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_lines(folder / "failed.txt", failed)
-    phone_lines, word_lines = _ctm(model, data, alignments)
+    phone_lines, word_lines = ctm_lines(model, data.text, alignments, frame_shift)
     write_lines(folder / "phones.ctm", phone_lines)
     write_lines(folder / "words.ctm", word_lines)
     write_archive(folder / "transition.scp", ((u, a + 1) for u, a in alignments.items()))
     write_archive(folder / "pdf.scp", ((u, model.transition_pdf[a]) for u, a in alignments.items()))
     return failed
-
-
-def _ctm(
-    model: HmmModel, data: DataDirectory, alignments: dict[str, np.ndarray]
-) -> tuple[list[str], list[str]]:
-    phone_lines, word_lines = [], []
-    names, silence = model.phones.names, model.phones.silence_phone
-    begins = {p for p in range(len(names)) if model.phones.position(p) in ("B", "S")}
-    ends = {p for p in range(len(names)) if model.phones.position(p) in ("E", "S")}
-    noise = set(model.phones.silence) - {silence}
-    for utterance, transitions in alignments.items():
-        segments = phone_segments(model, transitions, np.array([len(transitions)]))
-        words = iter(data.text[utterance])
-        opened = None
-        for phone, start, end in zip(
-            segments.phone.tolist(), segments.start.tolist(), segments.end.tolist(), strict=True
-        ):
-            times = f"{start * FRAME_SHIFT:.2f} {(end - start) * FRAME_SHIFT:.2f}"
-            phone_lines.append(f"{utterance} 1 {times} {names[phone]}")
-            if phone in begins or (phone in noise and opened is None):
-                opened = start
-            if opened is not None and (phone in ends or (phone in noise and opened == start)):
-                times = f"{opened * FRAME_SHIFT:.2f} {(end - opened) * FRAME_SHIFT:.2f}"
-                word_lines.append(f"{utterance} 1 {times} {next(words)}")
-                opened = None
-    return phone_lines, word_lines
