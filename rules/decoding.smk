@@ -30,7 +30,6 @@ rule tune_decoding:
         runtime="2h",
     params:
         code=code("tune_decoding"),
-        decoding=options("decoding"),
         adaptation=system_adaptation,
         decoding=search_options(),
     script:
@@ -62,7 +61,6 @@ rule decode:
         runtime="4h",
     params:
         code=code("decode"),
-        decoding=options("decoding"),
         adaptation=system_adaptation,
         decoding=search_options(),
     script:
