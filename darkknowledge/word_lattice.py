@@ -157,6 +157,9 @@ def _determinise(graph: _WordGraph, beam: float, max_arcs: int) -> _Determinised
 
         rows, owner = ranges(edges, nodes)
         cost = lag[owner] + graph.cost[rows]
+        # members too far behind are on no path within the beam: no prefix is better than this one
+        near = forward[state] + cost.sum(axis=1) + graph.onward[graph.target[rows]] <= limit
+        rows, cost = rows[near], cost[near]
         total = cost.sum(axis=1)
         word, target = graph.word[rows], graph.target[rows]
         order = np.lexsort((cost[:, 0], total, target, word))
@@ -165,25 +168,20 @@ def _determinise(graph: _WordGraph, beam: float, max_arcs: int) -> _Determinised
         raw, through = graph.raw[rows[order]], total + graph.onward[target]
         heads = np.flatnonzero(np.r_[_firsts(word), True])
         for head, tail in pairwise(heads):
-            least = through[head:tail].min()
-            if forward[state] + least > limit:
-                continue
-            # a member this far behind is on no path within the beam, whatever came before
-            kept = head + np.flatnonzero(through[head:tail] <= least + beam + SLACK)
-            lead = kept[total[kept].argmin()]
-            subset = target[kept], cost[kept] - cost[lead]
+            likely = head + through[head:tail].argmin()
+            lead = head + total[head:tail].argmin()
+            subset = target[head:tail], cost[head:tail] - cost[lead]
             key = _key(*subset)
             after = forward[state] + float(total[lead])
             to = known.setdefault(key, len(subsets))
             if to == len(subsets):
                 subsets.append(subset)
                 forward.append(np.inf)
-                onward.append(float(least - total[lead]))
+                onward.append(float(through[likely] - total[lead]))
             if after < forward[to]:
                 forward[to] = after
                 heapq.heappush(queue, (after + onward[to], to))
-            arc = raw[kept[through[kept].argmin()]]
-            result.arcs.append((state, to, word[head], arc, cost[lead, 0], cost[lead, 1]))
+            result.arcs.append((state, to, word[head], raw[likely], cost[lead, 0], cost[lead, 1]))
     result.num_states = len(subsets)
     return result
 
