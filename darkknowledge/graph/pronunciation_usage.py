@@ -104,7 +104,7 @@ def count_pronunciations(
         for word in lexicon
     }
     counts = PronunciationCounts()
-    for utterance, phones in read_phones(phones_ctm).items():
+    for utterance, phones in _read_phones(phones_ctm).items():
         if utterance not in text:
             raise DataError(f"{phones_ctm}: {utterance} has no transcript; align the set again")
         words = [word if word in variants else UNKNOWN_WORD for word in text[utterance]]
@@ -118,7 +118,7 @@ def count_pronunciations(
     return counts
 
 
-def read_phones(path: str | Path) -> dict[str, list[str]]:
+def _read_phones(path: str | Path) -> dict[str, list[str]]:
     """Read the phones of each utterance from ``phones.ctm``."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()

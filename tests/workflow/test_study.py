@@ -123,6 +123,23 @@ def test_another_lattice_beam_makes_the_lattices_alone(copy):
     assert trained(copy.planned(config=overlay(copy, decoding={"lattice_beam": None}))) == set()
 
 
+def test_pronunciation_probabilities_change_graphs_alone(copy):
+    config = overlay(copy, graph={"pronunciation_probabilities": True})
+    stages = ("mono", "tri1", "tri2b")
+    systems = (*stages, *(f"{run}/seed1" for run in ("dnn", "rnn-0", "rnn-t2-pretrain")))
+    expected = {"estimate_pronunciations"}
+    expected |= {f"make_graph:{stage}" for stage in stages}
+    expected |= {f"{rule}:{s}" for rule in ("tune_decoding", "decode") for s in systems}
+    assert trained(copy.planned(config=config)) == expected
+    graphs = {s: (copy.results / "graph" / s / "HCLG.fst").read_bytes() for s in stages}
+    copy.run("graphs", config=config)
+    for name in ("lexiconp.txt", "lexiconp_silprob.txt", "silprob.txt"):
+        assert (copy.results / "graph" / "pronunciations" / name).stat().st_size > 30
+    for stage, before in graphs.items():
+        assert (copy.results / "graph" / stage / "HCLG.fst").read_bytes() != before
+    assert "Nothing to be done" in copy.run("graphs", config=config).stdout
+
+
 def edit(copy: Project, name: str, old: str, new: str) -> None:
     path = copy.folder / "darkknowledge" / name
     text = path.read_text()
