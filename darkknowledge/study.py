@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from darkknowledge.corpora.options import KaldiOptions, LibrispeechOptions, SyntheticOptions
 from darkknowledge.feature_options import FeatureOptions
@@ -23,6 +23,7 @@ from darkknowledge.networks.options import (
     TargetOptions,
     TrainingOptions,
 )
+from darkknowledge.options import Options
 from darkknowledge.papers import PAPERS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -34,12 +35,6 @@ CorpusOptions = Annotated[
 
 class StudyError(Exception):
     """A study that cannot be run; the message lists every mistake."""
-
-
-class Options(BaseModel):
-    """A section of the study: unknown keys are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Run(TargetOptions):

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from darkknowledge.options import Options
 
 SNR = Annotated[float, Field(ge=-20, le=60)]
 Range = Annotated[tuple[SNR, SNR], Field(min_length=2, max_length=2)]
@@ -27,9 +29,7 @@ FaultKind = Literal[
 ]
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _NoisyOptions(Options):
     seed: int = Field(
         default=1,
         ge=0,
@@ -70,7 +70,7 @@ class _Options(BaseModel):
         return self
 
 
-class SyntheticOptions(_Options):
+class SyntheticOptions(_NoisyOptions):
     """A noisy corpus made on the spot by espeak-ng; nothing is downloaded."""
 
     LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_sentences", "pronunciations")
@@ -154,7 +154,7 @@ class SyntheticOptions(_Options):
         return []
 
 
-class LibrispeechOptions(_Options):
+class LibrispeechOptions(_NoisyOptions):
     """Real speech in LibriSpeech's layout, mixed with recordings of noise."""
 
     LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "text_words", "transcript_words", "arpa")
@@ -334,10 +334,8 @@ class LibrispeechOptions(_Options):
         return found
 
 
-class KaldiOptions(BaseModel):
+class KaldiOptions(Options):
     """Kaldi data directories made elsewhere, with a lexicon and a language model or text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "arpa")
 

@@ -2,15 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from darkknowledge.options import Options
 
 Positive = Annotated[float, Field(gt=0)]
-
-
-class Options(BaseModel):
-    """A section of the study: unknown keys are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LanguageModelOptions(Options):
