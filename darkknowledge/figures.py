@@ -311,7 +311,7 @@ def draw_conditions(
                 [places[c] + shift for c in found],
                 [np.mean(rates[c]) for c in found],
                 linestyle="none", markersize=5, markeredgecolor="white", markeredgewidth=0.4,
-                label=labels[run], **styles[run],
+                clip_on=False, label=labels[run], **styles[run],
             )  # fmt: skip
         texts = [f"{c} {names[c]}" if names and c in names else c for c in conditions]
         long = any(len(text) > 6 for text in texts) and len(texts) > 4
@@ -320,7 +320,8 @@ def draw_conditions(
         axes.tick_params(axis="x", length=0)
         axes.grid(axis="x", visible=False)
         axes.set(ylim=(0, None), ylabel="word error rate, %", xlabel="test condition")
-        axes.margins(x=0.02)
+        if conditions:
+            axes.set_xlim(places[conditions[0]] - 0.87, places[conditions[-1]] + 0.87)
         axes.set_title("Word error rate by condition", pad=18)
         handles, texts = axes.get_legend_handles_labels()
         columns = max(1, min(4, len(order)))

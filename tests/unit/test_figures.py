@@ -98,6 +98,8 @@ def test_conditions_have_any_names(tmp_path, conditions, monkeypatch):
         (axes,) = figure.axes
         shown["names"] = [tick.get_text() for tick in axes.get_xticklabels()]
         shown["points"] = [len(line.get_xdata()) for line in axes.lines]
+        ticks = axes.get_xticks()
+        shown["room"] = (ticks[0] - axes.get_xlim()[0], axes.get_xlim()[1] - ticks[-1])
         shown["letters"] = [text.get_text() for text in axes.texts]
         plt.close(figure)
 
@@ -109,3 +111,4 @@ def test_conditions_have_any_names(tmp_path, conditions, monkeypatch):
     assert shown["names"] == known + sorted(set(conditions) - set(known))
     assert shown["points"] == [len(conditions)] * 2
     assert shown["letters"] == (["A", "D"] if len(known) == 2 else [])
+    assert shown["room"] == pytest.approx((0.87, 0.87))
