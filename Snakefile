@@ -34,3 +34,4 @@ rule all:
     default_target: True
     input:
         f"{R}/summary.txt",
+        LATTICES if study.decoding.lattice_beam is not None else [],

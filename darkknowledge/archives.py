@@ -1,6 +1,6 @@
 """Kaldi archives: a table of arrays in an ``ark`` file with its index in an ``scp`` file."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import kaldiio
@@ -55,10 +55,27 @@ def write_archive(scp: str | Path, items: Iterable[tuple[str, np.ndarray]]) -> i
 
 
 class Archive(Mapping):
-    """The arrays of an ``scp`` file by key, each read when it is asked for."""
+    """The arrays of an ``scp`` file by key, each read when it is asked for.
 
-    def __init__(self, scp: str | Path):
+    Parameters
+    ----------
+    scp : path
+    roots : sequence of path
+        Folders that relative paths may start from, the first that has the file; the working
+        directory where there are none.
+    mend : str
+        What mends an archive that cannot be read.
+    """
+
+    def __init__(
+        self,
+        scp: str | Path,
+        roots: Sequence[str | Path] = (),
+        mend: str = "delete it and run snakemake",
+    ):
         self.path = Path(scp)
+        self._roots = [Path(root) for root in roots]
+        self._mend = mend
         if not self.path.is_file():
             raise DataError(f"{scp}: no such file; run snakemake to make it")
         self._places: dict[str, str] = {}
@@ -75,12 +92,17 @@ class Archive(Mapping):
     def __getitem__(self, key: str) -> np.ndarray:
         place = self._places[key]
         try:
-            return kaldiio.load_mat(place)
+            return kaldiio.load_mat(self._resolved(place))
         except Exception as error:
             raise DataError(
                 f"{self.path}: {key} cannot be read from {place} ({error}); "
-                "the archive is damaged or absent: delete it and run snakemake"
+                f"the archive is damaged or absent: {self._mend}"
             ) from error
+
+    def _resolved(self, place: str) -> str:
+        name, _, offset = place.partition(":")
+        found = (root / name for root in self._roots if (root / name).is_file())
+        return f"{next(found, name)}:{offset}" if self._roots else place
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

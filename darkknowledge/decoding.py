@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import kaldi_decoder
 import numpy as np
@@ -97,6 +98,36 @@ class Graph:
             self._penalty = word_penalty
         return self._built
 
+    def decodable(
+        self, log_likelihoods: np.ndarray, acoustic_scale: float, utterance: str = "utterance"
+    ) -> kaldi_decoder.DecodableCtc:
+        """Check and scale the scores of an utterance, as kaldi-decoder takes them.
+
+        Parameters
+        ----------
+        log_likelihoods : float32 array (N, pdfs)
+            Natural logarithms, not yet scaled.
+        acoustic_scale : float
+        utterance : str
+            Its name in messages.
+
+        Raises
+        ------
+        DataError
+            If the matrix is empty, has too few columns or holds a NaN or an infinity.
+        """
+        if log_likelihoods.ndim != 2 or log_likelihoods.shape[1] < self.num_pdfs:
+            raise DataError(
+                f"{utterance}: likelihoods of shape {log_likelihoods.shape}; expected "
+                f"(frames, {self.num_pdfs} pdfs or more): the graph is of another model"
+            )
+        if not len(log_likelihoods):
+            raise DataError(f"{utterance}: no frames")
+        scaled = np.multiply(log_likelihoods, acoustic_scale, dtype=np.float32)
+        if not np.isfinite(scaled.sum()):
+            raise DataError(f"{utterance}: a likelihood is a NaN or infinite")
+        return kaldi_decoder.DecodableCtc(np.ascontiguousarray(scaled))
+
 
 def read_words(path: str | Path) -> list[str]:
     """Read ``words.txt``: a word and its label per line, labels from 0.
@@ -173,18 +204,8 @@ class Decoder:
         DataError
             If the matrix is empty, has too few columns or holds a NaN or an infinity.
         """
-        if log_likelihoods.ndim != 2 or log_likelihoods.shape[1] < self.graph.num_pdfs:
-            raise DataError(
-                f"{utterance}: likelihoods of shape {log_likelihoods.shape}; expected "
-                f"(frames, {self.graph.num_pdfs} pdfs or more): the graph is of another model"
-            )
         frames = len(log_likelihoods)
-        if frames == 0:
-            raise DataError(f"{utterance}: no frames")
-        scaled = np.multiply(log_likelihoods, self.acoustic_scale, dtype=np.float32)
-        if not np.isfinite(scaled.sum()):
-            raise DataError(f"{utterance}: a likelihood is a NaN or infinite")
-        self._search.decode(kaldi_decoder.DecodableCtc(np.ascontiguousarray(scaled)))
+        self._search.decode(self.graph.decodable(log_likelihoods, self.acoustic_scale, utterance))
         found, lattice = self._search.get_best_path()
         if not found:
             return Hypothesis((), (), (), float("inf"), False, frames)
@@ -241,13 +262,6 @@ def _times(words: int, marks: list[tuple[int, int]], frames: int) -> tuple[list[
     return (starts + [frames] * lacking)[:words], (ends + [frames] * lacking)[:words]
 
 
-_decoder: Decoder | None = None
-
-
-def _decode_one(item: tuple[str, np.ndarray]) -> Hypothesis:
-    return _decoder.decode(item[1], item[0])
-
-
 def decode_set(
     likelihoods: Likelihoods, decoder: Decoder, processes: int = 1
 ) -> dict[str, Hypothesis]:
@@ -266,7 +280,7 @@ def decode_set(
     dict
         Hypotheses in the order of the input. Incomplete paths are counted in the log.
     """
-    hypotheses = dict(_decode_all(likelihoods, decoder, processes))
+    hypotheses = dict(decode_each(likelihoods, decoder, processes))
     incomplete = sum(not hypothesis.reached_final for hypothesis in hypotheses.values())
     if incomplete:
         logger.info(
@@ -278,9 +292,30 @@ def decode_set(
     return hypotheses
 
 
-def _decode_all(
-    likelihoods: Likelihoods, decoder: Decoder, processes: int
-) -> Iterator[tuple[str, Hypothesis]]:
+_decoder = None
+
+
+def _decode_one(item: tuple[str, np.ndarray]):
+    return _decoder.decode(item[1], item[0])
+
+
+def decode_each(likelihoods: Likelihoods, decoder, processes: int = 1) -> Iterator[tuple[str, Any]]:
+    """Give many utterances to a decoder, each as soon as it is read.
+
+    Parameters
+    ----------
+    likelihoods : iterable of (utterance, float32 array (N, pdfs))
+        Read one by one, at most two per process ahead.
+    decoder : Decoder or LatticeDecoder
+        Anything with `decode(matrix, utterance)`; shared by the processes, which are forked.
+    processes : int
+
+    Yields
+    ------
+    utterance : str
+    result
+        What the decoder returned, in the order of the input.
+    """
     global _decoder
     if processes <= 1:
         for utterance, matrix in likelihoods:

@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from darkknowledge.options import Options
 
 Window = Literal["povey", "hamming", "hanning", "rectangular", "blackman"]
 
 
-class MfccOptions(BaseModel):
+class MfccOptions(Options):
     """Mel-frequency cepstral coefficients for the Gaussian mixture models."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     coefficients: int = Field(13, ge=2, le=80, description="Cepstra per frame, C0 included.")
     mel_bins: int = Field(23, ge=3, le=128, description="Triangular mel filters before the DCT.")
@@ -23,10 +23,8 @@ class MfccOptions(BaseModel):
     window: Window = Field("povey", description="Analysis window; povey is Kaldi's default.")
 
 
-class FbankOptions(BaseModel):
+class FbankOptions(Options):
     """Log-mel filter banks for the networks; the defaults are those of Kaldi's Aurora4 recipe."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     bins: int = Field(40, ge=3, le=128, description="Triangular mel filters per frame.")
     low: float = Field(64.0, ge=0, description="Lower edge of the first filter, Hz.")
@@ -38,10 +36,8 @@ class FbankOptions(BaseModel):
     window: Window = Field("hamming", description="Analysis window; Aurora4 uses hamming.")
 
 
-class FeatureOptions(BaseModel):
+class FeatureOptions(Options):
     """Framing shared by both kinds of features, and the options of each."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     frame_length: float = Field(25.0, gt=0, le=200, description="Length of a frame, ms.")
     frame_shift: float = Field(10.0, gt=0, le=100, description="From frame to frame, ms.")

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from darkknowledge.archives import Archive, write_archive
 from darkknowledge.datadir import DataDirectory
 from darkknowledge.errors import DataError
 from darkknowledge.feature_options import FeatureOptions
+from darkknowledge.given_features import take
 from darkknowledge.progress import Stopwatch, logger
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
@@ -87,6 +88,8 @@ def extract(
     options: FeatureOptions | Mapping,
     threads: int = 1,
     kinds: Iterable[str] = ("mfcc", "fbank"),
+    given: Mapping[str, str | Path] | None = None,
+    roots: Sequence[str | Path] = (),
 ) -> None:
     """Write the features of a set and the normalisation statistics of its speakers.
 
@@ -100,23 +103,36 @@ def extract(
     threads : int
         Recordings worked on at a time; the bytes do not depend on it.
     kinds : of "mfcc", "fbank"
+    given : mapping, optional
+        Index of an archive made elsewhere, by kind, which is copied instead of computed.
+    roots : sequence of path
+        Folders that relative paths in such an index may start from.
 
     Raises
     ------
     DataError
         If a recording cannot be read, is not mono, has another rate than the first, is shorter
         than one frame, holds a NaN or an infinity, or is constant, or if a dimension never
-        changes for a speaker; the message names the utterance or the speaker.
+        changes for a speaker; the message names the utterance or the speaker. Likewise if a given
+        archive lacks an utterance or does not fit the options or the durations, or if the kinds
+        differ in their frames.
     """
     options = FeatureOptions.model_validate(options)
     folder = Path(folder)
-    rate = _rate(data)
+    given = given or {}
+    kinds = tuple(kinds)
+    rate = _rate(data) if set(kinds) - set(given) else 0
+    frames: dict[str, int] = {}
     previous = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for kind in kinds:
             statistics: dict[str, np.ndarray] = {}
-            items = _features(data, kind, rate, options, threads, statistics)
+            if kind in given:
+                items = take(data, kind, given[kind], options, roots)
+            else:
+                items = _features(data, kind, rate, options, threads)
+            items = _counted(items, data, kind, statistics, frames)
             write_archive(folder / f"{kind}.scp", items)
             for speaker, stats in statistics.items():
                 _check_variance(stats, f"{folder}: {kind} of speaker {speaker}")
@@ -326,7 +342,6 @@ def _features(
     rate: int,
     options: FeatureOptions,
     threads: int,
-    statistics: dict[str, np.ndarray],
 ) -> Iterator[tuple[str, np.ndarray]]:
     def compute(utterance: str) -> np.ndarray:
         wave = _read(data.wav[utterance], utterance, rate, options.frame_length)
@@ -343,10 +358,26 @@ def _features(
             raise DataError(f"{data.wav[utterance]}: {kind} of {utterance} hold a NaN or infinity")
         return features
 
-    watch = Stopwatch(len(data.wav))
     # torch's noise generator is one for all threads: with dither, one recording at a time
-    results = _ordered_map(compute, sorted(data.wav), 1 if options.dither else threads)
-    for number, (utterance, features) in enumerate(results, 1):
+    return _ordered_map(compute, sorted(data.wav), 1 if options.dither else threads)
+
+
+def _counted(
+    items: Iterable[tuple[str, np.ndarray]],
+    data: DataDirectory,
+    kind: str,
+    statistics: dict[str, np.ndarray],
+    frames: dict[str, int],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Pass features on, sum the statistics of each speaker, compare the frames of the kinds."""
+    watch = Stopwatch(len(data.wav))
+    for number, (utterance, features) in enumerate(items, 1):
+        if frames.setdefault(utterance, len(features)) != len(features):
+            raise DataError(
+                f"{kind} of utterance {utterance} have {len(features)} frames, those before "
+                f"{frames[utterance]}; make both kinds with the same frame_length, frame_shift and "
+                "snip_edges: the networks learn the labels of the one from the other"
+            )
         own = cmvn_statistics([features])
         speaker = data.speaker[utterance]
         statistics[speaker] = statistics[speaker] + own if speaker in statistics else own

@@ -263,7 +263,9 @@ def draw_conditions(
     styles: Mapping[str, Mapping[str, str]],
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Draw the word error rate of every system in every condition, grouped A to D.
+    """Draw the word error rate of every system in every condition.
+
+    Conditions 01 to 14 come first and in their groups A to D; others follow by name.
 
     Parameters
     ----------
@@ -281,13 +283,17 @@ def draw_conditions(
     order = list(dict.fromkeys(system["run"] for system in systems))
     labels = {system["run"]: system["label"] for system in systems}
     present = {c for system in systems for c in system["score"]["conditions"]}
-    conditions = [c for c in CONDITIONS if c in present]
-    places = {c: i + 0.6 * "ABCD".index(group(c)) for i, c in enumerate(conditions)}
+    grouped = [c for c in CONDITIONS if c in present]
+    conditions = grouped + sorted(present.difference(CONDITIONS))
+    places = {
+        c: i + 0.6 * ("ABCD".index(group(c)) if c in grouped else 4)
+        for i, c in enumerate(conditions)
+    }
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(9.6, 4.6), layout="constrained")
         for letter in "ABCD":
-            members = [places[c] for c in conditions if group(c) == letter]
-            if members:
+            members = [places[c] for c in grouped if group(c) == letter]
+            if members and len(conditions) > 1:
                 axes.axvspan(members[0] - 0.55, members[-1] + 0.55, color="#f2f4f7", zorder=0)
                 axes.text(
                     (members[0] + members[-1]) / 2, 1.015, letter, ha="center", weight="bold",
@@ -305,15 +311,17 @@ def draw_conditions(
                 [places[c] + shift for c in found],
                 [np.mean(rates[c]) for c in found],
                 linestyle="none", markersize=5, markeredgecolor="white", markeredgewidth=0.4,
-                label=labels[run], **styles[run],
+                clip_on=False, label=labels[run], **styles[run],
             )  # fmt: skip
         texts = [f"{c} {names[c]}" if names and c in names else c for c in conditions]
-        turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if names else {}
+        long = any(len(text) > 6 for text in texts) and len(texts) > 4
+        turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if long else {}
         axes.set_xticks([places[c] for c in conditions], texts, **turn)
         axes.tick_params(axis="x", length=0)
         axes.grid(axis="x", visible=False)
         axes.set(ylim=(0, None), ylabel="word error rate, %", xlabel="test condition")
-        axes.margins(x=0.02)
+        if conditions:
+            axes.set_xlim(places[conditions[0]] - 0.87, places[conditions[-1]] + 0.87)
         axes.set_title("Word error rate by condition", pad=18)
         handles, texts = axes.get_legend_handles_labels()
         columns = max(1, min(4, len(order)))

@@ -37,6 +37,10 @@ CAPTIONS = {
     "second microphone, D both. Look at whether the order of the runs holds in every group: a "
     "gain that comes from one condition is a gain on that noise.",
 }
+UNGROUPED = {
+    "conditions": "Word error rate in each test condition. Look at whether the order of the runs "
+    "holds in all of them."
+}
 
 CSS = """
 :root { color-scheme: light; --ink: #1d2939; --soft: #667085; --line: #e4e7ec; --link: #0b5cad; }
@@ -137,7 +141,8 @@ def write_report(
     DataError
         If a figure is absent or of another kind.
     """
-    known = CAPTIONS | dict(captions or {})
+    grouped = any(table[f"wer_{group}"].notna().any() for _, table in tables for group in "ABCD")
+    known = CAPTIONS | ({} if grouped else UNGROUPED) | dict(captions or {})
     name = str(study.get("name", "study"))
     title = f"Knowledge transfer between acoustic models: {name}"
     parts = [_section("tables", "Tables")]

@@ -11,33 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from darkknowledge.corpora.options import LibrispeechOptions, SyntheticOptions
+from darkknowledge.corpora.options import KaldiOptions, LibrispeechOptions, SyntheticOptions
 from darkknowledge.feature_options import FeatureOptions
 from darkknowledge.graph.options import DecodingOptions, GraphOptions, LanguageModelOptions
-from darkknowledge.hmm.options import HmmOptions
+from darkknowledge.hmm.options import STAGES, HmmOptions
 from darkknowledge.networks.options import (
     NetworkOptions,
     SoftTargetOptions,
     TargetOptions,
     TrainingOptions,
 )
+from darkknowledge.options import Options
 from darkknowledge.papers import PAPERS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
-CorpusOptions = Annotated[SyntheticOptions | LibrispeechOptions, Field(discriminator="kind")]
+CorpusOptions = Annotated[
+    SyntheticOptions | LibrispeechOptions | KaldiOptions, Field(discriminator="kind")
+]
 
 
 class StudyError(Exception):
     """A study that cannot be run; the message lists every mistake."""
-
-
-class Options(BaseModel):
-    """A section of the study: unknown keys are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Run(TargetOptions):
@@ -61,7 +58,11 @@ class Run(TargetOptions):
 class Table(Options):
     """Runs compared in one table."""
 
-    runs: list[str] = Field(min_length=1, description="Names of runs, in the order of the rows.")
+    runs: list[str] = Field(
+        min_length=1,
+        description="Names of runs, in the order of the rows; or of GMM stages "
+        f"({', '.join(STAGES)}), which have no seeds.",
+    )
     title: str = Field(default="", description="Caption; the table's key when absent.")
     paper: str | None = Field(
         default=None,
@@ -144,6 +145,13 @@ class Study:
         given = getattr(self.corpus, "arpa", None)
         return None if given is None else str(Path(self.data_root) / given)
 
+    def given_features(self, set_name: str) -> dict[str, str]:
+        """Return the indices of feature archives made elsewhere, by kind; mostly none."""
+        found = {kind: getattr(self.corpus, kind, {}) for kind in ("mfcc", "fbank")}
+        return {
+            kind: str(Path(self.data_root) / scps[set_name]) for kind, scps in found.items() if scps
+        }
+
     def run_options(self, run: str) -> dict[str, Any]:
         """Return what a run is trained with, in plain types, defaults left out.
 
@@ -181,8 +189,9 @@ class Study:
 
     @property
     def table_runs(self) -> list[str]:
-        """List the runs that stand in some table, in order, each once."""
-        return list(dict.fromkeys(run for table in self.tables.values() for run in table.runs))
+        """List the runs that stand in some table, in order, each once; GMM stages are none."""
+        names = dict.fromkeys(name for table in self.tables.values() for name in table.runs)
+        return [name for name in names if name in self.runs]
 
     def teachers(self) -> list[str]:
         """List the runs that teach a run of some table, directly or through others."""
@@ -239,7 +248,8 @@ def _submodel(model, path: tuple):
                 return None
             model = field.annotation
         else:
-            members = [m for m in get_args(model) if isinstance(m, type)]
+            inner = [m for outer in get_args(model) for m in (outer, *get_args(outer))]
+            members = [m for m in inner if isinstance(m, type)]
             by_kind = [
                 m
                 for m in members
@@ -418,6 +428,8 @@ def load_study(config: Mapping[str, Any]) -> Study:
     typed_runs: dict[str, Run] = {}
     training: dict[str, TrainingOptions] = {}
     for key, value in runs.items():
+        if key in STAGES:
+            checker.add(f"runs.{key}", "the name of a GMM stage; choose another")
         run = _check_run(checker, key, value, networks, runs)
         if run is None:
             continue
@@ -446,7 +458,8 @@ def load_study(config: Mapping[str, Any]) -> Study:
             if table.paper is not None:
                 checker.named(f"tables.{key}.paper", table.paper, PAPERS, "table of a paper")
             for index, run in enumerate(table.runs):
-                checker.named(f"tables.{key}.{index}", run, runs, "run")
+                known = [*runs, *(sections["hmm"].stages if sections["hmm"] else STAGES)]
+                checker.named(f"tables.{key}.{index}", run, known, "run or GMM stage")
 
     if checker.problems:
         count = len(checker.problems)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from darkknowledge.errors import DataError
 from darkknowledge.files import read_json, write_text
-from darkknowledge.papers import PAPERS
+from darkknowledge.papers import OTHER_CORPUS, PAPERS
 
 TARGET_NAMES = {"hard": "Hard", "soft": "Soft", "reg": "Soft+Hard", "pretrain": "Soft, Hard"}
 
@@ -84,7 +84,7 @@ def word_error_rates(score: Mapping[str, Any]) -> dict[str, float]:
     Returns
     -------
     dict
-        ``wer`` and, for each group that there is, ``wer_A`` to ``wer_D``; per cent.
+        ``wer`` and, where there are several groups, ``wer_A`` to ``wer_D``; per cent.
 
     Raises
     ------
@@ -93,7 +93,8 @@ def word_error_rates(score: Mapping[str, Any]) -> dict[str, float]:
     """
     try:
         counts = {"wer": score["total"]}
-        counts |= {f"wer_{name}": group for name, group in sorted(score["groups"].items())}
+        if len(score["groups"]) > 1:
+            counts |= {f"wer_{name}": group for name, group in sorted(score["groups"].items())}
         return {name: 100 * count["errors"] / count["words"] for name, count in counts.items()}
     except (KeyError, ZeroDivisionError) as error:
         raise DataError(
@@ -127,8 +128,8 @@ def table_rows(
     DataFrame
         One row for each run: ``run``, ``model``, ``targets``, then for ``tr_fa``, ``cv_fa``,
         ``wer`` and ``wer_A`` to ``wer_D`` the mean over seeds and, in ``*_std``, the standard
-        deviation (n − 1; NaN for one seed), ``parameters``, ``seeds``, ``paper_*`` and
-        ``problem``, empty where nothing is wrong.
+        deviation (n − 1; NaN for one seed), ``parameters``, ``seeds`` (0 for a GMM stage, which
+        has none), ``paper_*`` and ``problem``, empty where nothing is wrong.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def table_rows(
             row[key] = statistics.fmean(found) if found else math.nan
             row[f"{key}_std"] = statistics.stdev(found) if len(found) > 1 else math.nan
         row["parameters"] = values.get("parameters", [math.nan])[0]
-        row["seeds"] = len(values.get("wer", []))
+        row["seeds"] = len(values.get("wer", [])) if targets else 0
         for key, _, _ in PAPER_COLUMNS:
             row[key] = printed.get(label, {}).get(key.removeprefix("paper_"), math.nan)
         row["problem"] = "; ".join(map(_problem, problems, problems.values()))
@@ -189,7 +190,8 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
     ----------
     spec : mapping
         ``rows`` and ``paper`` as `table_rows` takes them; ``systems``, a list of [run, seed];
-        ``scores``, the score file of each; and, where networks are compared, ``summaries``.
+        ``scores``, the score file of each; and, where networks are compared, ``summaries``, with
+        None for a GMM stage.
 
     Returns
     -------
@@ -241,10 +243,13 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     has_fa = table["tr_fa"].notna().any() or table["cv_fa"].notna().any()
     what = ["TR FA, CV FA: frame accuracy on the training and the cross-validation set."]
     notes = what if has_fa else []
-    notes.append(
-        "WER: of all test conditions together, by the words of each; A clean, B noisy, "
-        "C clean with the second microphone, D noisy with the second microphone."
-    )
+    if any(table[f"wer_{group}"].notna().any() for group in "ABCD"):
+        notes.append(
+            "WER: of all test conditions together, by the words of each; A clean, B noisy, "
+            "C clean with the second microphone, D noisy with the second microphone."
+        )
+    else:
+        notes.append("WER: of the whole test set.")
     seeds = sorted({int(n) for n in table["seeds"] if n})
     if seeds and max(seeds) > 1:
         count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
@@ -254,9 +259,10 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     paper = table.attrs.get("paper")
     if paper and any(table[key].notna().any() for key, _, _ in PAPER_COLUMNS):
         source = PAPERS[paper]
+        name = _paper_name(table)
         notes.append(
-            f"Paper columns: {source['source']}, on {source['corpus']}. Another corpus: compare "
-            "the order of the rows and the differences, not the values."
+            f"{name[0].upper()}{name[1:]} columns: {source['source']}, on {source['corpus']}. "
+            f"{source.get('note', OTHER_CORPUS)}"
         )
     for _, row in table[table["problem"] != ""].iterrows():
         notes.append(f"{row['model']}: {row['problem']}.")
@@ -275,17 +281,18 @@ def latex_table(table: pd.DataFrame, title: str = "") -> str:
     heads, cells = _cells(table, lambda text: rf"\textbf{{{text}}}", "--", _latex, r"$\pm$")
     texts = sum(head in ("Model", "Targets") for head in heads)
     top = []
-    papers = sum(head.startswith("paper ") for head in heads)
+    name = _paper_name(table)
+    papers = sum(head.startswith(f"{name} ") for head in heads)
     if papers:
         source = PAPERS[table.attrs["paper"]]
         ours = len(heads) - texts - papers
-        span = rf"\multicolumn{{{papers}}}{{c}}{{paper, {_latex(source['corpus'])}}}"
+        span = rf"\multicolumn{{{papers}}}{{c}}{{{name}, {_latex(source['corpus'])}}}"
         top = [
             rf"{'& ' * texts}\multicolumn{{{ours}}}{{c}}{{this study}} & {span} \\",
             rf"\cmidrule(lr){{{texts + 1}-{texts + ours}}}"
             rf"\cmidrule(lr){{{texts + ours + 1}-{len(heads)}}}",
         ]
-    shown = [_latex(head.removeprefix("paper ")) for head in heads]
+    shown = [_latex(head.removeprefix(f"{name} ")) for head in heads]
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
@@ -317,8 +324,8 @@ def html_table(table: pd.DataFrame) -> str:
         source = PAPERS[table.attrs["paper"]]
         lines.append(
             f'<tr><th colspan="{len(texts)}"></th><th class="span" colspan="{ours}">this study'
-            f'</th><th class="span paper first" colspan="{len(papers)}">paper, '
-            f"{html.escape(source['corpus'])}</th></tr>"
+            f'</th><th class="span paper first" colspan="{len(papers)}">'
+            f"{_paper_name(table)}, {html.escape(source['corpus'])}</th></tr>"
         )
     heads = [f'<th class="text">{head}</th>' for head in texts]
     heads += [f"<th>{head}</th>" for _, head, _ in columns]
@@ -358,8 +365,9 @@ def html_table(table: pd.DataFrame) -> str:
 def terminal_table(table: pd.DataFrame, title: str = "") -> str:
     """Format a table as aligned text for a terminal, its notes below."""
     heads, cells = _cells(table, str, "-")
-    papers = [head.startswith("paper ") for head in heads]
-    heads = [head.removeprefix("paper ") for head in heads]
+    name = _paper_name(table)
+    papers = [head.startswith(f"{name} ") for head in heads]
+    heads = [head.removeprefix(f"{name} ") for head in heads]
     widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
 
     def line(row: Sequence[str]) -> str:
@@ -374,7 +382,7 @@ def terminal_table(table: pd.DataFrame, title: str = "") -> str:
     rule = "-" * width
     top = []
     if any(papers):
-        corpus = f"| paper, {PAPERS[table.attrs['paper']]['corpus']}"
+        corpus = f"| {name}, {PAPERS[table.attrs['paper']]['corpus']}"
         top = [" " * (line(heads).index("|")) + corpus]
     notes = [text for note in table_notes(table) for text in textwrap.wrap(note, max(width, 60))]
     body = [*top, line(heads), rule, *map(line, cells), rule, *notes]
@@ -385,6 +393,11 @@ def _problem(reason: str, seeds: Sequence[str]) -> str:
     if not any(seeds):
         return reason
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}"
+
+
+def _paper_name(table: pd.DataFrame) -> str:
+    paper = table.attrs.get("paper")
+    return PAPERS[paper].get("name", "paper") if paper else "paper"
 
 
 def _shown(table: pd.DataFrame) -> tuple[list, list, set]:
@@ -408,7 +421,8 @@ def _cells(
     has_parameters = table["parameters"].notna().any()
     heads = ["Model"] + (["Targets"] if has_targets else [])
     heads += [head for _, head, _ in columns]
-    heads += (["Parameters"] if has_parameters else []) + [f"paper {h}" for _, h, _ in papers]
+    heads += ["Parameters"] if has_parameters else []
+    heads += [f"{_paper_name(table)} {head}" for _, head, _ in papers]
     rows = []
     for index, row in table.iterrows():
         cells = [escape(row["model"])] + ([escape(row["targets"])] if has_targets else [])

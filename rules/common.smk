@@ -27,6 +27,7 @@ FIGURE_TITLES = {
     "toy_surfaces": "The toy's loss surface under hard and soft targets",
 }
 FIGURES = {name: f"{R}/figures/{name}.svg" for name in FIGURE_TITLES}
+LATTICES = [f"{R}/decode/{system}/lattice_score.json" for system in [*GMM_STAGES, *RUN_SEEDS]]
 TABLES = {name: f"{R}/tables/{name}.txt" for name in [*study.tables, "gmm"]}
 
 if workflow.is_main_process:
@@ -70,6 +71,18 @@ def stage_before(wildcards):
     }
 
 
+def given_features(wildcards):
+    """Name the feature archives that the corpus gives for a set, by kind."""
+    given = study.given_features(wildcards.set)
+    return {f"given_{kind}": scp for kind, scp in given.items()}
+
+
+def search_options():
+    """Return the decoding options without those of lattices, which change no hypothesis."""
+    lattices = {"lattice_beam", "nbest"}
+    return {key: value for key, value in options("decoding").items() if key not in lattices}
+
+
 def soft_targets(wildcards):
     """Name the soft-target cache that a run learns from, if it has a teacher."""
     run = study.runs[wildcards.run]
@@ -85,20 +98,19 @@ def acoustic_model(wildcards):
     return f"{R}/networks/{wildcards.system}/model.pt"
 
 
-def set_features(wildcards, set_name=None):
-    """Name the features of a system for one set, that of the wildcards where none is given."""
-    kind = "mfcc" if wildcards.system in GMM_STAGES else "fbank"
-    set_name = set_name or wildcards.set
-    return {
-        "features": f"{R}/features/{set_name}/{kind}.scp",
-        "cmvn": f"{R}/features/{set_name}/cmvn_{kind}.scp",
-        "data": f"{R}/data/{set_name}/wav.scp",
-    }
+def system_features(set_name=None, prefix=""):
+    """Return a function that names the features of a system, of the wildcards' set if not given."""
 
+    def names(wildcards):
+        folder = f"{R}/features/{set_name or wildcards.set}"
+        kind = "mfcc" if wildcards.system in GMM_STAGES else "fbank"
+        return {
+            f"{prefix}features": f"{folder}/{kind}.scp",
+            f"{prefix}cmvn": f"{folder}/cmvn_{kind}.scp",
+            f"{prefix}data": f"{R}/data/{set_name or wildcards.set}/wav.scp",
+        }
 
-def system_features(set_name):
-    """Return a function that names the features of a system for one set."""
-    return lambda wildcards: set_features(wildcards, set_name)
+    return names
 
 
 def system_graph(wildcards):
@@ -127,32 +139,48 @@ def table_spec(name):
         return {
             "title": "Gaussian mixtures, the aligners",
             "paper": "kaldi/aurora4",
-            "rows": [{"run": stage, "label": stage} for stage in GMM_STAGES],
+            "rows": [table_row(stage) for stage in GMM_STAGES],
             "systems": [[stage, None] for stage in GMM_STAGES],
             "scores": [f"{R}/decode/{stage}/score.json" for stage in GMM_STAGES],
         }
     table = study.tables[name]
-    systems = [[run, seed] for run in table.runs for seed in study.seeds]
+    systems = [
+        [run, seed] for run in table.runs for seed in ([None] if run in GMM_STAGES else study.seeds)
+    ]
+    paths = [run if seed is None else f"{run}/seed{seed}" for run, seed in systems]
     return {
         "title": table.title or name,
         "paper": table.paper,
         "rows": [table_row(run) for run in table.runs],
         "systems": systems,
-        "scores": [f"{R}/decode/{run}/seed{seed}/score.json" for run, seed in systems],
-        "summaries": [f"{R}/networks/{run}/seed{seed}/summary.json" for run, seed in systems],
+        "scores": [f"{R}/decode/{path}/score.json" for path in paths],
+        "summaries": [
+            None if path in GMM_STAGES else f"{R}/networks/{path}/summary.json" for path in paths
+        ],
     }
 
 
 def table_files(name):
     """List the files that a table is made from."""
     spec = table_spec(name)
-    return [*spec["scores"], *spec.get("summaries", [])]
+    return [*spec["scores"], *filter(None, spec.get("summaries", []))]
 
 
 def table_row(run):
-    """Describe a run to the tables and figures."""
+    """Describe a run, or a GMM stage, to the tables and figures."""
+    if run in GMM_STAGES:
+        return {"run": run, "label": run}
     spec = study.runs[run]
     return {"run": run, "label": spec.label or run, "targets": spec.targets}
 
 
 RUN_ROWS = [table_row(run) for run in study.table_runs]
+
+
+def lattice_scores(wildcards):
+    """Name the scores of all lattices, which a study without a lattice beam has not."""
+    if study.decoding.lattice_beam is None:
+        raise WorkflowError(
+            "decoding.lattice_beam is null: this study has no lattices; set it to 6, for example"
+        )
+    return LATTICES

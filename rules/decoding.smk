@@ -4,7 +4,8 @@ A system is a GMM stage (`mono`) or a run with its seed (`rnn-0/seed1`).
 
 Inputs: the model, graph/{stage}/HCLG.fst, features/{dev,test}
 Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}; on demand
-scores/{system}/{set}.{ark,scp}, what Kaldi's decoders need beside the graph
+scores/{system}/{set}.{ark,scp}, what Kaldi's decoders need beside the graph; and
+with a lattice beam decode/{system}/{lattices.npz,nbest.txt,nbest_costs.txt,lattice_score.json}
 """
 
 
@@ -29,8 +30,8 @@ rule tune_decoding:
         runtime="2h",
     params:
         code=code("tune_decoding"),
-        decoding=options("decoding"),
         adaptation=system_adaptation,
+        decoding=search_options(),
     script:
         "../scripts/tune_decoding.py"
 
@@ -60,15 +61,15 @@ rule decode:
         runtime="4h",
     params:
         code=code("decode"),
-        decoding=options("decoding"),
         adaptation=system_adaptation,
+        decoding=search_options(),
     script:
         "../scripts/decode.py"
 
 
 rule write_scores:
     input:
-        unpack(set_features),
+        unpack(system_features()),
         model=acoustic_model,
     output:
         scores=multiext(f"{R}/scores/{{system}}/{{set}}", ".ark", ".scp"),
@@ -87,3 +88,37 @@ rule write_scores:
         code=code("write_scores"),
     script:
         "../scripts/write_scores.py"
+
+
+rule make_lattices:
+    input:
+        unpack(system_features("test")),
+        unpack(system_features("dev", "dev_")),
+        unpack(system_graph),
+        text=f"{R}/data/test/text",
+        utt2cond=f"{R}/data/test/utt2cond",
+        dev_text=f"{R}/data/dev/text",
+        model=acoustic_model,
+        tuning=f"{R}/decode/{{system}}/tuning.json",
+        score=f"{R}/decode/{{system}}/score.json",
+    output:
+        lattices=f"{R}/decode/{{system}}/lattices.npz",
+        nbest=f"{R}/decode/{{system}}/nbest.txt",
+        costs=f"{R}/decode/{{system}}/nbest_costs.txt",
+        score=f"{R}/decode/{{system}}/lattice_score.json",
+    log:
+        f"{LOGS}/make_lattices/{{system}}.log",
+    benchmark:
+        f"{BENCHMARKS}/make_lattices/{{system}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        gpu=system_gpu,
+        mem="4GB",
+        runtime="8h",
+    params:
+        code=code("make_lattices"),
+        decoding=options("decoding"),
+    script:
+        "../scripts/make_lattices.py"

@@ -1,12 +1,13 @@
 """Waveforms to MFCC for the GMM and log-mel filter banks for the networks.
 
-Inputs: data/{set}/wav.scp and the audio.
+Inputs: data/{set}/wav.scp and the audio, or feature archives made elsewhere.
 Outputs: features/{set}/{mfcc,fbank}.{ark,scp} and CMVN statistics per speaker.
 """
 
 
 rule extract_features:
     input:
+        unpack(given_features),
         audio=f"{R}/data/{{set}}/audio",
         wav=f"{R}/data/{{set}}/wav.scp",
         utt2spk=f"{R}/data/{{set}}/utt2spk",
@@ -26,6 +27,7 @@ rule extract_features:
         mem="2GB",
         runtime="1h",
     params:
+        **({"roots": [study.data_root]} if study.given_features("train") else {}),
         code=code("extract_features"),
         features=options("features"),
     script:

@@ -34,6 +34,11 @@ rule students:
         expand(f"{R}/networks/{{system}}/model.pt", system=RUN_SEEDS),
 
 
+rule lattices:
+    input:
+        lattice_scores,
+
+
 rule tables:
     input:
         list(TABLES.values()),

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from darkknowledge.corpora.options import LibrispeechOptions, SyntheticOptions
+from darkknowledge.corpora.options import KaldiOptions, LibrispeechOptions, SyntheticOptions
 from darkknowledge.errors import DataError
 
 SETS = ("train", "dev", "test")
 KINDS: dict[str, type[BaseModel]] = {
     "synthetic": SyntheticOptions,
     "librispeech": LibrispeechOptions,
+    "kaldi": KaldiOptions,
 }
 
 
@@ -22,6 +23,8 @@ def _module(kind: str):
     """Import the module of a kind when it is needed: `options` stays light."""
     if kind == "synthetic":
         from darkknowledge.corpora import synthetic as module
+    elif kind == "kaldi":
+        from darkknowledge.corpora import kaldi as module
     else:
         from darkknowledge.corpora import librispeech as module
     return module
@@ -38,15 +41,15 @@ def _options(corpus: dict) -> BaseModel:
 
 
 def make_set(corpus: dict, set_name: str, folder: str | Path, threads: int = 1) -> None:
-    """Write the data directory of a set, its audio below ``folder/audio``.
+    """Write the data directory of a set, what audio is made below ``folder/audio``.
 
     Parameters
     ----------
     corpus : dict
         Options of the corpus; what is absent has its default.
     set_name : {"train", "dev", "test"}
-        train: half with the first, half with the second microphone, clean and six noises. dev:
-        all fourteen conditions in turn. test: each utterance in all fourteen.
+        Where noise is added, train: half with the first, half with the second microphone, clean
+        and six noises. dev: all fourteen conditions in turn. test: each utterance in all fourteen.
     folder : path
         The data directory; ``wav.scp`` names the audio by this path.
     threads : int
@@ -67,12 +70,14 @@ def make_set(corpus: dict, set_name: str, folder: str | Path, threads: int = 1) 
 def make_language(corpus: dict, folder: str | Path) -> None:
     """Write ``lexicon.txt`` (word and phones) and ``lm_text.txt`` (a sentence per line).
 
+    There is no text where the corpus has a language model (`arpa`).
+
     Parameters
     ----------
     corpus : dict
         Options of the corpus; what is absent has its default.
     folder : path
-        Where the two files go.
+        Where the files go.
 
     Raises
     ------

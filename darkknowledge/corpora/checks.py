@@ -35,7 +35,7 @@ _MENDS = {
     "no_transcript": "add its line to the .trans.txt file of its folder, or remove the audio",
     "no_audio": "put the audio beside the transcript, or remove the line",
     "duplicate": "rename or remove one of the two",
-    "no_pronunciation": "add a line with its phones to the dictionary",
+    "no_pronunciation": "add a line with its phones to the dictionary or lexicon",
 }
 
 
@@ -51,14 +51,17 @@ class Fault:
         The file, utterance or word.
     found : str
         What was found, and what was expected.
+    mend : str
+        What mends it; that of the kind where empty.
     """
 
     kind: str
     subject: str
     found: str
+    mend: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.subject}: {self.found}; {_MENDS[self.kind]}"
+        return f"{self.kind}: {self.subject}: {self.found}; {self.mend or _MENDS[self.kind]}"
 
 
 class Door:
@@ -205,6 +208,32 @@ def read_audio(
         faults.append(Fault("channels", name, f"{samples.shape[1]} channels, expected {channels}"))
     if rate is not None and found_rate != rate:
         faults.append(Fault("rate", name, f"{found_rate} Hz, expected {rate} Hz"))
+    faults += examine(name, samples, found_rate, seconds, clipping)
+    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    return (None if faults else mono), faults
+
+
+def examine(
+    name: str,
+    samples: np.ndarray,
+    rate: int,
+    seconds: tuple[float, float] | None = None,
+    clipping: bool = True,
+) -> list[Fault]:
+    """Find what is wrong with samples: silence, clipping, length.
+
+    Parameters
+    ----------
+    name : str
+        What the faults name.
+    samples : (N, channels) float array
+        Full scale 1.
+    rate : int
+        Samples per second.
+    seconds, clipping
+        As for `read_audio`.
+    """
+    faults = []
     mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     if not mono.any():
         faults.append(Fault("silent", name, f"all {len(mono)} samples are zero"))
@@ -214,11 +243,11 @@ def read_audio(
         if run >= CLIPPED_RUN or share > CLIPPED_SHARE:
             text = f"{run} samples in a row and {100 * share:.2f} % of all at full scale"
             faults.append(Fault("clipped", name, text))
-    length = len(samples) / found_rate
+    length = len(samples) / rate
     if seconds is not None and not seconds[0] <= length <= seconds[1]:
         text = f"{length:.2f} s, expected {seconds[0]:g} to {seconds[1]:g} s"
         faults.append(Fault("length", name, text))
-    return (None if faults else mono), faults
+    return faults
 
 
 def _opens(path: Path) -> bool:

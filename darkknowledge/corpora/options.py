@@ -1,13 +1,16 @@
 """What can be said about a corpus in a study; no heavy imports."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from darkknowledge.options import Options
 
 SNR = Annotated[float, Field(ge=-20, le=60)]
 Range = Annotated[tuple[SNR, SNR], Field(min_length=2, max_length=2)]
 
+SetName = Literal["train", "dev", "test"]
 FaultKind = Literal[
     "missing",
     "empty",
@@ -26,9 +29,7 @@ FaultKind = Literal[
 ]
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _NoisyOptions(Options):
     seed: int = Field(
         default=1,
         ge=0,
@@ -69,7 +70,7 @@ class _Options(BaseModel):
         return self
 
 
-class SyntheticOptions(_Options):
+class SyntheticOptions(_NoisyOptions):
     """A noisy corpus made on the spot by espeak-ng; nothing is downloaded."""
 
     LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_sentences", "pronunciations")
@@ -153,7 +154,7 @@ class SyntheticOptions(_Options):
         return []
 
 
-class LibrispeechOptions(_Options):
+class LibrispeechOptions(_NoisyOptions):
     """Real speech in LibriSpeech's layout, mixed with recordings of noise."""
 
     LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "text_words", "transcript_words", "arpa")
@@ -330,4 +331,120 @@ class LibrispeechOptions(_Options):
                     "books of https://www.gutenberg.org), or set `lm_text` or the top-level "
                     "`data_root`"
                 )
+        return found
+
+
+class KaldiOptions(Options):
+    """Kaldi data directories made elsewhere, with a lexicon and a language model or text."""
+
+    LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "arpa")
+
+    kind: Literal["kaldi"] = Field(
+        default="kaldi", description="Data directories, lexicon and language model of Kaldi's."
+    )
+    data_root: str = Field(
+        default="data",
+        description="Folder that relative paths start from; the study fills in its own "
+        "`data_root`.",
+    )
+    train: str = Field(
+        description="Data directory of the training set: `wav.scp`, `text`, `utt2spk`, and where "
+        "there are such `segments` and `utt2cond`. Paths in wav.scp that are relative start from "
+        "`data_root` or from the data directory; commands are refused."
+    )
+    dev: str = Field(description="Data directory of the set that ends training and tunes decoding.")
+    test: str = Field(
+        description="Data directory of the test set. `utt2cond` gives each utterance a condition "
+        "by which errors are counted, of any name; without it all are condition 01."
+    )
+    lexicon: str = Field(
+        description="Kaldi's lexicon.txt: a word and its phones per line; silence is `SIL`, noise "
+        "`SPN`. Words outside it are <UNK>."
+    )
+    arpa: str | None = Field(
+        default=None,
+        description="Language model, an ARPA file or `.gz` of one; null to estimate it from "
+        "`lm_text` and the training transcripts.",
+    )
+    lm_text: tuple[str, ...] = Field(
+        default=(),
+        description="Text files, or folders of .txt files, with a sentence per line in the words "
+        "of the lexicon; the training transcripts are added.",
+    )
+    mfcc: dict[SetName, str] = Field(
+        default={},
+        description="Feature archives made elsewhere, the feats.scp of each set: train, dev and "
+        "test. They are copied, and normalised here; `features.mfcc.coefficients` must be their "
+        "dimension. Empty to compute them from the audio.",
+    )
+    fbank: dict[SetName, str] = Field(
+        default={},
+        description="The same for the filter banks, of dimension `features.fbank.bins`. Where "
+        "both are given no audio is read, and wav.scp may hold anything; the durations are those "
+        "of `utt2dur` or `segments`.",
+    )
+    min_seconds: float = Field(
+        default=0.1, ge=0.03, le=60, description="Shorter utterances are a fault, in seconds."
+    )
+    max_seconds: float = Field(
+        default=60.0, ge=1, le=600, description="Longer utterances are a fault, in seconds."
+    )
+    skip: tuple[FaultKind, ...] = Field(
+        default=(),
+        description="Kinds of fault that leave an utterance out (no_pronunciation: that map a "
+        "word to <UNK>) instead of stopping; all are counted and listed in skipped.txt.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.min_seconds >= self.max_seconds:
+            raise ValueError("min_seconds must be below max_seconds")
+        if self.arpa is not None and self.lm_text:
+            raise ValueError("lm_text has no effect beside arpa; remove one of them")
+        for kind in ("mfcc", "fbank"):
+            lacking = [name for name in get_args(SetName) if name not in getattr(self, kind)]
+            if getattr(self, kind) and lacking:
+                raise ValueError(f"{kind}: no archive of {', '.join(lacking)}; give all three sets")
+        folders = {name: Path(getattr(self, name)) for name in ("train", "dev", "test")}
+        for name in ("dev", "test"):
+            if folders[name] == folders["train"]:
+                raise ValueError(f"{name} is the training set; give it a set of its own")
+        return self
+
+    def path(self, name: str) -> Path:
+        """Return a configured path, relative ones below ``data_root``."""
+        return Path(self.data_root) / name
+
+    @property
+    def needs_audio(self) -> bool:
+        """Whether some features are computed from the audio."""
+        return not (self.mfcc and self.fbank)
+
+    def problems(self, data_root: Path) -> list[str]:
+        """Return what is absent, and what mends it.
+
+        Parameters
+        ----------
+        data_root : Path
+            The study's own data root, which relative paths start from.
+        """
+        mend = "or set the top-level `data_root`"
+        found = []
+        for key in ("train", "dev", "test"):
+            folder = Path(data_root) / getattr(self, key)
+            if not folder.is_dir():
+                found.append(f"{key}: no folder {folder}; put a Kaldi data directory there, {mend}")
+                continue
+            for name in ("wav.scp", "text", "utt2spk"):
+                if not (folder / name).is_file():
+                    found.append(f"{key}: {folder} lacks {name}; a data directory must hold it")
+        files = [("lexicon", self.lexicon), *([("arpa", self.arpa)] if self.arpa else [])]
+        for kind in ("mfcc", "fbank"):
+            files += [(f"{kind}.{key}", scp) for key, scp in getattr(self, kind).items()]
+        for key, name in files:
+            if not (Path(data_root) / name).is_file():
+                found.append(f"{key}: no file {Path(data_root) / name}; put it there, {mend}")
+        for name in self.lm_text:
+            if not (Path(data_root) / name).exists():
+                found.append(f"lm_text: {Path(data_root) / name} does not exist; {mend}")
         return found

@@ -21,8 +21,9 @@ class Recording:
         Identity, without spaces.
     speaker : str
     words : list of str
-    path : Path
-        A mono file at 16 kHz that holds this utterance and nothing else.
+    path : Path or str
+        A mono file at 16 kHz that holds this utterance and nothing else; or what names the audio
+        elsewhere, where it is not read.
     seconds : float
     condition : str
     """
@@ -30,7 +31,7 @@ class Recording:
     name: str
     speaker: str
     words: list[str]
-    path: Path
+    path: Path | str
     seconds: float
     condition: str = ONLY_CONDITION
 

@@ -2,15 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from darkknowledge.options import Options
 
 Positive = Annotated[float, Field(gt=0)]
-
-
-class Options(BaseModel):
-    """A section of the study: unknown keys are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LanguageModelOptions(Options):
@@ -102,6 +98,15 @@ class DecodingOptions(Options):
         ge=1,
         description="Dev utterances used for tuning, taken at even distances from the sorted "
         "list; all when absent.",
+    )
+    lattice_beam: Positive | None = Field(
+        default=None,
+        description="Where set, word lattices of the test set are made besides: all word "
+        "sequences whose cost is at most this much above the best, in the units of the scaled "
+        "scores. 4 to 8 are usual; null for no lattices.",
+    )
+    nbest: int = Field(
+        default=10, ge=1, description="Entries of an utterance's n-best list, made of its lattice."
     )
 
     @model_validator(mode="after")

@@ -2,17 +2,15 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from darkknowledge.options import Options
 
 Stage = Literal["mono", "tri1", "tri2b", "tri3b"]
 STAGES: tuple[Stage, ...] = ("mono", "tri1", "tri2b", "tri3b")
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AlignmentOptions(_Options):
+class AlignmentOptions(Options):
     """Forced alignment (Kaldi's gmm-align-compiled)."""
 
     acoustic_scale: float = Field(
@@ -36,7 +34,7 @@ class AlignmentOptions(_Options):
     )
 
 
-class EstimationOptions(_Options):
+class EstimationOptions(Options):
     """Maximum-likelihood estimation (Kaldi's gmm-est)."""
 
     variance_floor: float = Field(0.001, gt=0, description="Smallest variance.")
@@ -61,7 +59,7 @@ class EstimationOptions(_Options):
     )
 
 
-class TreeOptions(_Options):
+class TreeOptions(Options):
     """The state-tying tree (Kaldi's cluster-phones and build-tree)."""
 
     leaves: int = Field(
@@ -81,7 +79,7 @@ class TreeOptions(_Options):
     variance_floor: float = Field(0.01, gt=0, description="Smallest variance in the criterion.")
 
 
-class MonophoneOptions(_Options):
+class MonophoneOptions(Options):
     """Flat-start monophones (Kaldi's steps/train_mono.sh)."""
 
     gaussians: int = Field(1000, ge=1, description="Gaussians in all at the end.")
@@ -97,7 +95,7 @@ class MonophoneOptions(_Options):
     estimation: EstimationOptions = Field(EstimationOptions(), description="Estimation.")
 
 
-class DeltaOptions(_Options):
+class DeltaOptions(Options):
     """Triphones on deltas (Kaldi's steps/train_deltas.sh)."""
 
     gaussians: int = Field(8000, ge=1, description="Gaussians in all at the end.")
@@ -144,7 +142,7 @@ class SatOptions(DeltaOptions):
     )
 
 
-class HmmOptions(_Options):
+class HmmOptions(Options):
     """The Gaussian mixture stages, each aligned by the one before."""
 
     stages: tuple[Stage, ...] = Field(

@@ -6,13 +6,9 @@ configuration reference. Nothing heavy is imported here.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Options(BaseModel):
-    """A section of the study: unknown keys are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from darkknowledge.options import Options
 
 
 class TrainingOptions(Options):

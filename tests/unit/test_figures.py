@@ -1,7 +1,10 @@
 import re
 
 import pytest
+from matplotlib import pyplot as plt
 
+from darkknowledge import figures
+from darkknowledge.corpora.conditions import CONDITIONS
 from darkknowledge.figures import (
     COLOURS,
     draw_conditions,
@@ -82,3 +85,30 @@ def test_nothing_to_draw_is_no_crash(tmp_path):
     draw_learning_curves(tmp_path / "a", [], STYLES)
     draw_conditions(tmp_path / "b", [], STYLES)
     assert len(list(tmp_path.iterdir())) == 6
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [["01"], ["clean"], ["01", "clean", "babble_10dB", "14"], [f"c{n}" for n in range(40)]],
+)
+def test_conditions_have_any_names(tmp_path, conditions, monkeypatch):
+    shown = {}
+
+    def keep(figure, stem):
+        (axes,) = figure.axes
+        shown["names"] = [tick.get_text() for tick in axes.get_xticklabels()]
+        shown["points"] = [len(line.get_xdata()) for line in axes.lines]
+        ticks = axes.get_xticks()
+        shown["room"] = (ticks[0] - axes.get_xlim()[0], axes.get_xlim()[1] - ticks[-1])
+        shown["letters"] = [text.get_text() for text in axes.texts]
+        plt.close(figure)
+
+    monkeypatch.setattr(figures, "save_figure", keep)
+    score = {"conditions": {c: {"errors": 3, "words": 100} for c in conditions}}
+    drawn = [{"run": run, "label": run, "score": score} for run in ("dnn", "rnn")]
+    draw_conditions(tmp_path / "conditions", drawn, STYLES)
+    known = [c for c in conditions if c in CONDITIONS]
+    assert shown["names"] == known + sorted(set(conditions) - set(known))
+    assert shown["points"] == [len(conditions)] * 2
+    assert shown["letters"] == (["A", "D"] if len(known) == 2 else [])
+    assert shown["room"] == pytest.approx((0.87, 0.87))

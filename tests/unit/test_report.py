@@ -104,3 +104,17 @@ def test_lost_figure_is_named(tmp_path, sets):
 def test_outline():
     value = {"a": {"b": [1, 2.5], "c": None, "d": {}}, "e": True}
     assert outline(value) == "a:\n  b: [1, 2.5]\n  c: null\n  d: {}\ne: true"
+
+
+@pytest.mark.parametrize("conditions", [{"01": "A"}, {"street": None}, {"01": "A", "02": "B"}])
+def test_the_caption_of_the_conditions_fits_them(tmp_path, sets, conditions):
+    counts = {"errors": 1, "words": 10}
+    groups = {group: counts for group in conditions.values() if group}
+    score = {"total": counts, "groups": groups, "conditions": dict.fromkeys(conditions, counts)}
+    table = table_rows([{"run": "mono"}], [{"run": "mono", "score": score}])
+    figure = tmp_path / "conditions.svg"
+    figure.write_bytes(SVG)
+    text = page(tmp_path, sets, tables=[("T", table)], figures=[("Conditions", figure)])
+    caption = re.search("<figcaption>(.*?)</figcaption>", text, re.DOTALL)[1]
+    assert "Word error rate in each test condition" in caption
+    assert ("A clean, B noisy" in caption) == (len(groups) > 1)

@@ -1,9 +1,11 @@
 import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 
+from darkknowledge.corpora.options import KaldiOptions
 from darkknowledge.study import StudyError, load_study
 
 ROOT = Path(__file__).parents[2]
@@ -85,12 +87,27 @@ def test_tables_seeds_and_top_level_are_checked_together():
     config["corpus"] = "synthetc"
     found = "\n".join(mistakes(config))
     for expected in (
-        "tables.table1.0: no run 'dnnn'; did you mean 'dnn'?",
+        "tables.table1.0: no run or GMM stage 'dnnn'; did you mean 'dnn'?",
         "seeds: []; ",
         "nmae: unknown key; did you mean 'name'?",
         "corpus: no corpus 'synthetc'; did you mean 'synthetic'?",
     ):
         assert expected in found
+
+
+def test_a_table_may_hold_gmm_stages():
+    config = copy.deepcopy(DEFAULT)
+    config["tables"]["table1"]["runs"].insert(0, "tri1")
+    loaded = load_study(config)
+    assert loaded.tables["table1"].runs[:2] == ["tri1", "dnn"]
+    assert loaded.table_runs == load_study(DEFAULT).table_runs
+    assert loaded.teachers() == ["dnn"]
+
+
+def test_a_run_may_not_have_the_name_of_a_gmm_stage():
+    config = copy.deepcopy(DEFAULT)
+    config["runs"]["mono"] = {"network": "dnn"}
+    assert "runs.mono: the name of a GMM stage; choose another" in mistakes(config)
 
 
 def test_a_missing_directory_says_where_to_get_it(tmp_path):
@@ -127,6 +144,29 @@ def test_a_larger_vocabulary_makes_no_audio_anew():
     after = load_study(study(corpora__synthetic__lm_sentences=20000))
     assert before.corpus_options(language=False) == after.corpus_options(language=False)
     assert before.corpus_options() != after.corpus_options()
+
+
+def test_the_keys_of_a_kind_are_its_own():
+    config = copy.deepcopy(DEFAULT)
+    config["corpora"]["own"] = {"kind": "kaldi", "trian": "x", "dev": "dev", "test": "test"}
+    (line,) = [line for line in mistakes(config) if "unknown key" in line]
+    assert "corpora.own.trian: unknown key; did you mean 'train'?" in line
+    assert "lexicon" in line and "noise_classes" not in line
+    assert "corpora.own.lexicon: missing; this key is required" in mistakes(config)
+
+
+def test_feature_archives_are_those_of_the_set():
+    config = copy.deepcopy(DEFAULT)
+    assert load_study(config).given_features("dev") == {}
+    own = {"kind": "kaldi", "train": "a", "dev": "b", "test": "c", "lexicon": "d"}
+    own["mfcc"] = {"train": "t.scp", "dev": "d.scp", "test": "/e.scp"}
+    config["corpora"]["own"] = own
+    config["data_root"] = "root"
+    loaded = dataclasses.replace(load_study(config), corpus=KaldiOptions(**own))
+    assert loaded.given_features("dev") == {"mfcc": "root/d.scp"}
+    assert loaded.given_features("test") == {"mfcc": "/e.scp"}
+    assert loaded.corpus_options()["mfcc"] == own["mfcc"]
+    assert loaded.arpa is None
 
 
 def test_null_leaves_an_entry_out():

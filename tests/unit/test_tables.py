@@ -100,11 +100,57 @@ def test_gmm_rows_have_no_frame_accuracy():
     table = table_rows(stages, results, "kaldi/aurora4")
     lines = terminal_table(table, "GMM").splitlines()
     assert lines[0] == "GMM"
-    assert lines[2].split() == ["Model", "WER", "%", "A", "|", "WER", "%"]
-    assert lines[4].split() == ["mono", "9.00", "9.00", "|", "38.18"]
-    assert lines[5].split() == ["tri1", "8.00", "8.00", "|", "-"]
+    assert lines[2].split() == ["Model", "WER", "%", "|", "WER", "%"]
+    assert lines[4].split() == ["mono", "9.00", "|", "38.18"]
+    assert lines[5].split() == ["tri1", "8.00", "|", "-"]
     assert (table["problem"] == "").all()
     assert "frame accuracy" not in terminal_table(table)
+
+
+def test_groups_stand_there_only_where_there_are_several():
+    one = word_error_rates(score(c01=7))
+    assert one == {"wer": 7.0}
+    assert set(word_error_rates(score(c01=7, c02=3))) == {"wer", "wer_A", "wer_B"}
+    other = {"total": {"errors": 1, "words": 10}, "groups": {}, "conditions": {"street": {}}}
+    table = table_rows([{"run": "mono"}], [{"run": "mono", "score": other}])
+    assert "WER: of the whole test set." in table_notes(table)
+    assert markdown_table(table).splitlines()[0] == "| Model | WER % |"
+
+
+def test_gmm_stages_stand_beside_runs_and_have_no_seeds(tmp_path):
+    rows = [{"run": "mono", "label": "mono"}, {**RUNS[0], "label": "DNN"}]
+    results = [{"run": "mono", "seed": None, "score": score(c01=50)}]
+    results += [result("dnn", seed, 4 + seed) for seed in (1, 2, 3)]
+    for one in results[1:]:
+        one["score"] = score(c01=30 + one["seed"])
+    table = table_rows(rows, results, "kaldi/reference")
+    assert list(table["seeds"]) == [0, 3] and (table["problem"] == "").all()
+    assert math.isnan(table["wer_std"][0]) and table["wer_std"][1] == pytest.approx(1)
+    notes = " ".join(table_notes(table))
+    assert "Mean ± standard deviation over 3 seeds." in notes
+    assert markdown_table(table).splitlines() == [
+        "| Model | Targets | TR FA % | CV FA % | WER % | Parameters | Kaldi WER % |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| mono |  | – | – | 50.00 | – | 58.90 |",
+        "| DNN | Hard | 60.0 ± 0.0 | 50.0 ± 0.0 | **32.00** ± 1.00 | 1.23 M | 35.40 |",
+    ]
+    for write in (latex_table, html_table, terminal_table):
+        assert "Kaldi, the reference task" in write(table)
+        assert "paper, " not in write(table)
+    write_table(table, tmp_path / "reference", "Reference")
+    assert pd.read_csv(tmp_path / "reference.csv")["paper_wer"].tolist() == [58.9, 35.4]
+
+
+def test_only_numbers_of_other_corpora_are_not_to_be_compared():
+    results = [{"run": "mono", "score": score(c01=9)}]
+    notes = {
+        paper: " ".join(table_notes(table_rows([{"run": "mono"}], results, paper)))
+        for paper in ("kaldi/aurora4", "kaldi/reference")
+    }
+    assert "Paper columns: Kaldi, egs/aurora4" in notes["kaldi/aurora4"]
+    assert "Another corpus" in notes["kaldi/aurora4"]
+    assert "Kaldi columns: Kaldi of July 2025" in notes["kaldi/reference"]
+    assert "Another corpus" not in notes["kaldi/reference"]
 
 
 def test_markdown_by_hand():

@@ -32,3 +32,51 @@ def test_the_reference_task_takes_lexicon_and_language_model_as_they_are(project
     assert {"make_set:train", "make_set:dev", "make_set:test", "take_lm"} <= jobs
     assert {job for job in jobs if job.startswith("train_network")} == {"train_network:dnn:1"}
     assert not jobs & {"estimate_lm"}
+
+
+def kaldi_study(folder: Path) -> Path:
+    """Write a study on data directories made elsewhere, and these directories."""
+    for name in ("train", "dev", "test"):
+        (folder / name).mkdir()
+        for table in ("wav.scp", "text", "utt2spk"):
+            (folder / name / table).write_text("a b\n")
+    (folder / "lexicon.txt").write_text("A AH\n")
+    corpus = {"kind": "kaldi", "train": "train", "dev": "dev", "test": "test"}
+    study = {
+        "name": "own",
+        "corpus": "own",
+        "data_root": str(folder),
+        "corpora": {"own": corpus | {"lexicon": "lexicon.txt"}},
+        "tables": {"table1": {"runs": ["mono", "tri1", "dnn"]}},
+    }
+    path = folder / "own.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def test_a_study_on_kaldi_data_directories(project, tmp_path):
+    path = kaldi_study(tmp_path)
+    jobs = project.planned(config=str(path))
+    assert {"make_set:train", "make_set:dev", "make_set:test", "estimate_lm"} <= jobs
+    assert {"make_table:table1", "make_table:gmm", "decode:mono", "decode:dnn/seed1"} <= jobs
+    study = yaml.safe_load(path.read_text())
+    study["corpora"]["own"]["arpa"] = "lm.arpa"
+    path.write_text(yaml.safe_dump(study))
+    refused = project.run("-n", config=str(path), check=False)
+    assert refused.returncode and f"arpa: no file {tmp_path / 'lm.arpa'}" in refused.stdout
+    (tmp_path / "lm.arpa").touch()
+    jobs = project.planned(config=str(path))
+    assert "take_lm" in jobs and "estimate_lm" not in jobs
+
+
+def test_feature_archives_are_inputs_where_they_are_given(project, tmp_path):
+    path = kaldi_study(tmp_path)
+    sets = ("train", "dev", "test")
+    study = yaml.safe_load(path.read_text())
+    study["corpora"]["own"]["fbank"] = {name: f"{name}/feats.scp" for name in sets}
+    path.write_text(yaml.safe_dump(study))
+    for name in sets:
+        (tmp_path / name / "feats.scp").write_text("a a.ark:2\n")
+    plan = project.run("-n", "features", config=str(path)).stdout
+    for name in sets:
+        assert f"input: {tmp_path / name / 'feats.scp'}, results/own/data/{name}/audio" in plan

@@ -32,6 +32,12 @@ def test_results_are_there_and_mean_something(finished):
         assert first[-1]["train_loss"] < 0.9 * first[0]["train_loss"], f"{run}: loss does not fall"
         score = json.loads((finished.results / "decode" / run / "seed1" / "score.json").read_text())
         assert len(score["conditions"]) == 14
+        folder = finished.results / "decode" / run / "seed1"
+        lattices = json.loads((folder / "lattice_score.json").read_text())
+        errors = {name: lattices[name]["total"]["errors"] for name in ("best", "oracle")}
+        assert errors["oracle"] <= errors["best"] and lattices["depth"] > 0.5
+        assert lattices["decoded"] == score
+        assert (folder / "nbest.txt").stat().st_size > 100
     for stage in ("mono", "tri1", "tri2b"):
         assert (finished.results / "decode" / stage / "score.json").is_file()
     for name in ("report.html", "summary.txt"):
@@ -81,7 +87,8 @@ def overlay(project: Project, **changes) -> str:
 
 def results_of(run: str) -> set[str]:
     system = f"{run}/seed1"
-    return {f"train_network:{run}:1", f"tune_decoding:{system}", f"decode:{system}"}
+    decoded = {f"{rule}:{system}" for rule in ("tune_decoding", "decode", "make_lattices")}
+    return {f"train_network:{run}:1"} | decoded
 
 
 def trained(jobs: set[str]) -> set[str]:
@@ -108,6 +115,12 @@ def test_a_new_run_retrains_nothing_that_exists(copy):
     )
     new = results_of("dnn-t5") | {"write_soft_targets:rnn-0:1:5"}
     assert trained(copy.planned(config=config)) == new
+
+
+def test_another_lattice_beam_makes_the_lattices_alone(copy):
+    jobs = trained(copy.planned(config=overlay(copy, decoding={"lattice_beam": 2})))
+    assert len(jobs) == 6 and all(job.startswith("make_lattices:") for job in jobs)
+    assert trained(copy.planned(config=overlay(copy, decoding={"lattice_beam": None}))) == set()
 
 
 def test_pronunciation_probabilities_change_graphs_alone(copy):
@@ -150,7 +163,7 @@ def test_a_changed_line_reruns_the_rules_that_use_it_alone(copy):
     assert not any(
         job.startswith(("train_mono", "align", "extract", "make_"))
         for job in jobs
-        if not job.startswith("make_table")
+        if not job.startswith(("make_table", "make_lattices"))
     )
 
 
@@ -200,7 +213,17 @@ assert "torch" not in sys.modules
 
 @pytest.mark.parametrize(
     "target",
-    ["features", "alignments", "graphs", "teacher", "students", "tables", "table1", "figures"],
+    [
+        "features",
+        "alignments",
+        "graphs",
+        "teacher",
+        "students",
+        "tables",
+        "table1",
+        "figures",
+        "lattices",
+    ],
 )
 def test_every_target_is_known(finished, target):
     assert "Nothing to be done" in finished.run("-n", target).stdout

@@ -1,0 +1,55 @@
+"""Make the lattices of the test set with one system; choose other scales for them on dev."""
+
+from pathlib import Path
+
+import torch
+
+from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.datadir import read_data_directory
+from darkknowledge.decoding import decode_each, evenly
+from darkknowledge.files import read_json, write_json
+from darkknowledge.graph.options import DecodingOptions
+from darkknowledge.lattice_decoding import LatticeDecoder
+from darkknowledge.lattice_files import write_lattices, write_nbest
+from darkknowledge.lattice_scoring import LatticeScores, choose_scales
+from darkknowledge.progress import start_logging
+
+start_logging(snakemake.log[0])
+torch.set_num_threads(1)
+given, made = snakemake.input, snakemake.output
+options = DecodingOptions(**snakemake.params.decoding)
+tuning = read_json(given.tuning)
+decoder = LatticeDecoder(
+    Path(given.graph).parent,
+    lattice_beam=options.lattice_beam,
+    **{key: tuning[key] for key in ("acoustic_scale", "beam", "word_penalty")},
+)
+
+
+def lattices(features, cmvn, speaker):
+    scores = acoustic_scores(given.model, features, cmvn, speaker)
+    return decode_each(scores, decoder, processes=snakemake.threads)
+
+
+dev = read_data_directory(Path(given.dev_data).parent)
+speaker = {u: dev.speaker[u] for u in evenly(dev.wav, options.tuning_utterances)}
+chosen = choose_scales(
+    lattices(given.dev_features, given.dev_cmvn, speaker),
+    dev.text,
+    options.acoustic_scales,
+    options.word_penalties,
+)
+test = read_data_directory(Path(given.data).parent)
+found = LatticeScores(test.text, (chosen["acoustic_scale"], chosen["word_penalty"]), options.nbest)
+write_lattices(made.lattices, found.watch(lattices(given.features, given.cmvn, test.speaker)))
+write_nbest(made.nbest, made.costs, found.nbest)
+write_json(
+    made.score,
+    {
+        **found.record(test.condition),
+        "decoded": read_json(given.score),
+        "dev": chosen,
+        "lattice_beam": options.lattice_beam,
+        "search": {key: tuning[key] for key in ("acoustic_scale", "beam", "word_penalty")},
+    },
+)
