@@ -43,10 +43,12 @@ class FeatureOptions(Options):
     frame_shift: float = Field(10.0, gt=0, le=100, description="From frame to frame, ms.")
     preemphasis: float = Field(0.97, ge=0, lt=1, description="Pre-emphasis coefficient.")
     dither: float = Field(
-        0.0,
+        1.0,
         ge=0,
-        description="Standard deviation of Gaussian noise added to the 16-bit samples; "
-        "seeded by the name of the utterance, so that a second run gives the same bytes.",
+        description="Standard deviation of Gaussian noise added to the 16-bit samples, as Kaldi's "
+        "default. Without it digital silence, such as MP3 leaves, is a frame far from all others, "
+        "and a speaker who has some is normalised wrongly. Seeded by the name of the utterance, "
+        "so that a second run gives the same bytes.",
     )
     snip_edges: bool = Field(
         True, description="Only frames that lie wholly inside the recording (Kaldi's default)."

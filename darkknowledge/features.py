@@ -42,7 +42,8 @@ def mfcc(wave: np.ndarray | torch.Tensor, rate: float, options: FeatureOptions) 
 
     Notes
     -----
-    Agrees with Kaldi's ``compute-mfcc-feats --use-energy=false --dither=0`` under the defaults.
+    Agrees with Kaldi's ``compute-mfcc-feats --use-energy=false --dither=0`` under the defaults;
+    dither is added by :func:`extract`, to samples instead of frames.
     """
     own = options.mfcc
     return kaldi.mfcc(
@@ -328,7 +329,7 @@ def _framing(rate: float, options: FeatureOptions, own) -> dict:
         frame_length=options.frame_length,
         frame_shift=options.frame_shift,
         preemphasis_coefficient=options.preemphasis,
-        dither=options.dither,
+        dither=0.0,
         snip_edges=options.snip_edges,
         window_type=own.window,
         low_freq=own.low,
@@ -346,7 +347,8 @@ def _features(
     def compute(utterance: str) -> np.ndarray:
         wave = _read(data.wav[utterance], utterance, rate, options.frame_length)
         if options.dither:
-            torch.manual_seed(zlib.crc32(utterance.encode()))
+            noise = np.random.default_rng(zlib.crc32(utterance.encode()))
+            wave = wave + options.dither * noise.standard_normal(len(wave), dtype=np.float32)
         try:
             features = KINDS[kind](wave, rate, options).numpy()
         except (AssertionError, ValueError) as error:
@@ -358,8 +360,7 @@ def _features(
             raise DataError(f"{data.wav[utterance]}: {kind} of {utterance} hold a NaN or infinity")
         return features
 
-    # torch's noise generator is one for all threads: with dither, one recording at a time
-    return _ordered_map(compute, sorted(data.wav), 1 if options.dither else threads)
+    return _ordered_map(compute, sorted(data.wav), threads)
 
 
 def _counted(

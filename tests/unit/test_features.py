@@ -141,7 +141,7 @@ def waves():
 
 def test_extract_and_load(tmp_path, waves):
     data = make_set(tmp_path / "audio", waves)
-    extract(data, tmp_path / "f", {}, threads=1)
+    extract(data, tmp_path / "f", {"dither": 0}, threads=1)
     assert dict(Archive(tmp_path / "f" / "mfcc.scp"))["s0-u0"].shape == (23, 13)
     raw = Archive(tmp_path / "f" / "fbank.scp")
     stored, _ = soundfile.read(data.wav["s1-u1"], dtype="int16")
@@ -161,6 +161,16 @@ def test_extract_and_load(tmp_path, waves):
         load_features(raw.path, None, {"s9-u9": "s9"})
     with pytest.raises(DataError, match="no statistics of speaker s9"):
         load_features(raw.path, stats.path, {"s1-u1": "s9"})
+
+
+def test_dither_fills_digital_silence(tmp_path, waves):
+    waves["s0-u0"][1000:3000] = 0
+    data = make_set(tmp_path / "audio", waves)
+    lowest = {}
+    for dither in (0, 1):
+        extract(data, tmp_path / "f", {"dither": dither}, threads=1)
+        lowest[dither] = Archive(tmp_path / "f" / "fbank.scp")["s0-u0"].min()
+    assert lowest[0] < -15 and lowest[1] > 0
 
 
 @pytest.mark.parametrize("dither", [0.0, 1.0])
