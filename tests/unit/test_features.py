@@ -170,7 +170,7 @@ def test_dither_fills_digital_silence(tmp_path, waves):
     for dither in (0, 1):
         extract(data, tmp_path / "f", {"dither": dither}, threads=1)
         lowest[dither] = Archive(tmp_path / "f" / "fbank.scp")["s0-u0"].min()
-    assert lowest[0] < -15 and lowest[1] > 0
+    assert lowest[0] < -15 and lowest[1] > -5
 
 
 @pytest.mark.parametrize("dither", [0.0, 1.0])
