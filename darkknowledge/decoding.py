@@ -85,23 +85,27 @@ class Graph:
         self._penalty: float | None = None
         self._built = None
 
+    def fst(self, word_penalty: float = 0.0) -> Fst:
+        """Return the graph as arrays, with a cost added to every word.
+
+        An output label is word + boundary * number of words.
+        """
+        if not word_penalty:
+            return self._fst
+        has_word = (self._fst.olabel % len(self.words) != 0).astype(np.float32)
+        return replace(self._fst, weight=self._fst.weight + np.float32(word_penalty) * has_word)
+
     def build(self, word_penalty: float = 0.0):
         """Return the graph as kaldi-decoder takes it, with a cost added to every word."""
         if self._penalty != word_penalty:
-            fst: Fst = self._fst
-            if word_penalty:
-                has_word = fst.olabel % len(self.words) != 0
-                fst = replace(
-                    fst, weight=fst.weight + np.float32(word_penalty) * has_word.astype(np.float32)
-                )
-            self._built = fst.to_kaldifst(constant=True)
+            self._built = self.fst(word_penalty).to_kaldifst(constant=True)
             self._penalty = word_penalty
         return self._built
 
-    def decodable(
+    def scaled(
         self, log_likelihoods: np.ndarray, acoustic_scale: float, utterance: str = "utterance"
-    ) -> kaldi_decoder.DecodableCtc:
-        """Check and scale the scores of an utterance, as kaldi-decoder takes them.
+    ) -> np.ndarray:
+        """Check and scale the scores of an utterance.
 
         Parameters
         ----------
@@ -110,6 +114,10 @@ class Graph:
         acoustic_scale : float
         utterance : str
             Its name in messages.
+
+        Returns
+        -------
+        float32 array (N, pdfs)
 
         Raises
         ------
@@ -126,7 +134,7 @@ class Graph:
         scaled = np.multiply(log_likelihoods, acoustic_scale, dtype=np.float32)
         if not np.isfinite(scaled.sum()):
             raise DataError(f"{utterance}: a likelihood is a NaN or infinite")
-        return kaldi_decoder.DecodableCtc(np.ascontiguousarray(scaled))
+        return np.ascontiguousarray(scaled)
 
 
 def read_words(path: str | Path) -> list[str]:
@@ -205,7 +213,8 @@ class Decoder:
             If the matrix is empty, has too few columns or holds a NaN or an infinity.
         """
         frames = len(log_likelihoods)
-        self._search.decode(self.graph.decodable(log_likelihoods, self.acoustic_scale, utterance))
+        scaled = self.graph.scaled(log_likelihoods, self.acoustic_scale, utterance)
+        self._search.decode(kaldi_decoder.DecodableCtc(scaled))
         found, lattice = self._search.get_best_path()
         if not found:
             return Hypothesis((), (), (), float("inf"), False, frames)

@@ -1,26 +1,23 @@
 """Acoustic scores and HCLG to word lattices."""
 
-import math
 from pathlib import Path
 
-import kaldi_decoder
 import numpy as np
 
 from darkknowledge.decoding import Graph
+from darkknowledge.lattice_search import LatticeSearch
 from darkknowledge.lattices import ARC, Lattice
 from darkknowledge.progress import logger
-from darkknowledge.state_lattice import pruned, read_state_lattice, viterbi, word_times
+from darkknowledge.state_lattice import viterbi, word_times
 from darkknowledge.word_lattice import word_arcs
 
 MAX_ARCS = 50_000
 
 
 class LatticeDecoder:
-    """Beam search over a graph by kaldi-decoder's LatticeSimpleDecoder.
+    """Beam search over a graph for the lattice of an utterance.
 
-    That decoder has a beam and a lattice beam, and no bound on the number of states alive per
-    frame (`max_active`) as FasterDecoder has: its best path is the same where FasterDecoder's
-    bounds do not bind, and a wide beam on noisy speech may take much longer.
+    With the same beam and bounds its best path is that of `darkknowledge.decoding.Decoder`.
 
     Parameters
     ----------
@@ -31,6 +28,8 @@ class LatticeDecoder:
         Largest difference of scores during the search, in scaled units.
     lattice_beam : float
         Paths that are worse than the best one by more are left out, in scaled units.
+    max_active, min_active : int
+        Most and fewest states alive per frame.
     word_penalty : float
         Cost per word.
     max_arcs : int
@@ -43,6 +42,8 @@ class LatticeDecoder:
         acoustic_scale: float = 0.1,
         beam: float = 13.0,
         lattice_beam: float = 6.0,
+        max_active: int = 7000,
+        min_active: int = 200,
         word_penalty: float = 0.0,
         max_arcs: int = MAX_ARCS,
     ):
@@ -51,9 +52,13 @@ class LatticeDecoder:
         self.lattice_beam = lattice_beam
         self.word_penalty = word_penalty
         self.max_arcs = max_arcs
-        self._search = kaldi_decoder.LatticeSimpleDecoder(
-            self.graph.build(word_penalty),
-            kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam),
+        self._search = LatticeSearch(
+            self.graph.fst(word_penalty),
+            len(self.graph.words),
+            beam,
+            lattice_beam,
+            max_active,
+            min_active,
         )
 
     def decode(self, log_likelihoods: np.ndarray, utterance: str = "utterance") -> Lattice:
@@ -76,15 +81,12 @@ class LatticeDecoder:
         DataError
             If the matrix is empty, has too few columns or holds a NaN or an infinity.
         """
-        scores = self.graph.decodable(log_likelihoods, self.acoustic_scale, utterance)
-        frames = len(log_likelihoods)
-        self._search.decode(scores)
-        found, raw = self._search.get_raw_lattice()
-        if not found:
+        scaled = self.graph.scaled(log_likelihoods, self.acoustic_scale, utterance)
+        frames = len(scaled)
+        found = self._search.run(scaled)
+        if found is None:
             return self._lattice(np.zeros(0, ARC), frames, False)
-        reached_final = math.isfinite(self._search.final_relative_cost())
-        states = read_state_lattice(raw, len(self.graph.words))
-        states = pruned(states, viterbi(states), self.lattice_beam)
+        states, reached_final = found
         best = viterbi(states)
         times = word_times(states, best, frames)
         arcs, complete = word_arcs(states, best, times, frames, self.lattice_beam, self.max_arcs)

@@ -1,9 +1,6 @@
-"""The lattice of a search, state by state, as arrays: what kaldi-decoder's raw lattice holds."""
+"""The lattice of a search, state by state, as arrays; its best paths and the times of words."""
 
-import os
-import struct
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,27 +52,22 @@ class StateLattice:
         return np.searchsorted(self.source, np.arange(self.num_states + 1))
 
 
-def read_state_lattice(lattice, num_words: int) -> StateLattice:
-    """Take over a lattice of kaldi-decoder.
-
-    Parameters
-    ----------
-    lattice : kaldifst.Lattice
-        Its output labels are word + mark * `num_words`.
-    num_words : int
-
-    Returns
-    -------
-    StateLattice
-    """
-    start, final, source, arcs, cost = _parse(lattice)
-    target = arcs[:, 4].astype(np.int64)
+def make_state_lattice(
+    start: int,
+    final: np.ndarray,
+    source: np.ndarray,
+    target: np.ndarray,
+    word: np.ndarray,
+    mark: np.ndarray,
+    emits: np.ndarray,
+    cost: np.ndarray,
+) -> StateLattice:
+    """Number the states of an acyclic transducer by level; see `StateLattice`."""
     level = topological_levels(len(final), source, target)
     order = np.argsort(level, kind="stable")
     number = np.empty(len(order), np.int64)
     number[order] = np.arange(len(order))
     source, target = number[source], number[target]
-    mark, word = np.divmod(arcs[:, 1].astype(np.int64), num_words)
     by_source = np.lexsort((word, target, source))
     return StateLattice(
         start=int(number[start]),
@@ -85,38 +77,9 @@ def read_state_lattice(lattice, num_words: int) -> StateLattice:
         target=target[by_source],
         word=word[by_source],
         mark=mark[by_source],
-        emits=(arcs[:, 0] != 0)[by_source],
+        emits=emits[by_source],
         cost=cost[by_source],
     )
-
-
-def _parse(lattice) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Read an OpenFst file of type ``vector`` over lattice weights; the printed form is slow."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "lattice")
-        if not lattice.write(path):
-            raise OSError(f"{path}: cannot be written; is the temporary folder full?")
-        with open(path, "rb") as file:
-            content = file.read()
-    place = 4
-    for _ in range(2):
-        place += 4 + struct.unpack_from("<i", content, place)[0]
-    start, num_states, _ = struct.unpack_from("<qqq", content, place + 16)
-    body = np.frombuffer(content, "<i4", offset=place + 40)
-    # a state: final cost (2), number of arcs (2); an arc: labels (2), cost (2), target
-    counts = np.empty(num_states, np.int64)
-    heads = np.empty(num_states, np.int64)
-    position = 0
-    for state in range(num_states):
-        heads[state] = position
-        counts[state] = body[position + 2]
-        position += 4 + 5 * int(body[position + 2])
-    source = np.repeat(np.arange(num_states), counts)
-    offsets = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
-    rows = heads[source] + 4 + 5 * offsets
-    arcs = body[rows[:, None] + np.arange(5)]
-    final = body[heads[:, None] + np.arange(2)].view("<f4").astype(np.float64)
-    return start, final, source, arcs, arcs[:, 2:4].copy().view("<f4").astype(np.float64)
 
 
 def topological_levels(num_states: int, source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -228,14 +191,6 @@ def _tight(best: np.ndarray, near: np.ndarray, far: np.ndarray, cost: np.ndarray
     found = np.full(len(best), -1)
     found[states] = arcs[first]
     return found
-
-
-def pruned(lattice: StateLattice, best: Viterbi, beam: float) -> StateLattice:
-    """Leave out the arcs that lie on no path within a beam of the best one."""
-    cost = best.forward[lattice.source] + lattice.cost.sum(axis=1) + best.backward[lattice.target]
-    kept = cost <= best.backward[lattice.start] + beam + SLACK
-    columns = ("source", "target", "word", "mark", "emits", "cost")
-    return replace(lattice, **{name: getattr(lattice, name)[kept] for name in columns})
 
 
 def word_times(lattice: StateLattice, best: Viterbi, frames: int) -> tuple[np.ndarray, np.ndarray]:

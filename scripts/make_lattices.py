@@ -19,10 +19,14 @@ torch.set_num_threads(1)
 given, made = snakemake.input, snakemake.output
 options = DecodingOptions(**snakemake.params.decoding)
 tuning = read_json(given.tuning)
+search = {
+    key: tuning[key]
+    for key in ("acoustic_scale", "beam", "max_active", "min_active", "word_penalty")
+}
 decoder = LatticeDecoder(
     Path(given.graph).parent,
     lattice_beam=options.lattice_beam,
-    **{key: tuning[key] for key in ("acoustic_scale", "beam", "word_penalty")},
+    **search,
 )
 
 
@@ -50,6 +54,6 @@ write_json(
         "decoded": read_json(given.score),
         "dev": chosen,
         "lattice_beam": options.lattice_beam,
-        "search": {key: tuning[key] for key in ("acoustic_scale", "beam", "word_penalty")},
+        "search": search,
     },
 )

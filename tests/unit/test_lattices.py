@@ -96,7 +96,7 @@ def enumerate_paths(scores: np.ndarray, scale: float, penalty: float = 0.0) -> d
 @pytest.mark.parametrize("scale, penalty", [(1.0, 0.0), (0.3, 0.7)])
 def test_nbest_is_every_word_sequence_in_order(hand_made, seed, scale, penalty):
     scores = scores_of(seed)
-    decoder = LatticeDecoder(hand_made, scale, EVERYTHING, EVERYTHING, penalty)
+    decoder = LatticeDecoder(hand_made, scale, EVERYTHING, EVERYTHING, word_penalty=penalty)
     expected = sorted((total, words) for words, (total, *_) in
                       enumerate_paths(scores, scale, penalty).items())  # fmt: skip
     found = nbest(decoder.decode(scores), 10**6)
@@ -187,12 +187,22 @@ def test_rescoring_agrees_with_a_search_at_that_scale(composed):
 def test_the_best_path_is_that_of_the_plain_decoder(composed, seed, penalty):
     scores = speak(["TWO", "ONE", "SIX"], 2, seed=seed, level=1.5, silence=(1, 3))
     plain = Decoder(composed, 0.5, 20.0, max_active=10**6, word_penalty=penalty).decode(scores)
-    lattice = LatticeDecoder(composed, 0.5, 20.0, 4.0, penalty).decode(scores)
+    lattice = LatticeDecoder(composed, 0.5, 20.0, 4.0, word_penalty=penalty).decode(scores)
     found = best_path(lattice)
     assert (found.words, found.starts, found.ends) == (plain.words, plain.starts, plain.ends)
     assert found.total == pytest.approx(plain.score, abs=1e-3)
     assert lattice.reached_final == plain.reached_final and lattice.frames == plain.frames
     assert nbest(lattice, 1) == [found]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bounds_on_the_states_alive_are_those_of_the_plain_decoder(composed, seed):
+    scores = speak(["TWO", "ONE", "SIX"], 3, seed=seed, level=1.0)
+    for bounds in ({"max_active": 8, "min_active": 2}, {"max_active": 50, "min_active": 12}):
+        plain = Decoder(composed, 0.5, 3.0, **bounds).decode(scores)
+        found = best_path(LatticeDecoder(composed, 0.5, 3.0, 2.0, **bounds).decode(scores))
+        assert (found.words, found.starts) == (plain.words, plain.starts)
+        assert found.total == pytest.approx(plain.score, abs=1e-3)
 
 
 def test_times_lie_in_the_utterance_and_words_follow_one_another(composed):
@@ -218,7 +228,7 @@ def test_times_without_boundaries_follow_the_labels(folder, tmp_path):
 def test_incomplete_paths_are_marked(composed):
     scores = speak(["SIX"])[:5]
     plain = Decoder(composed, 1.0, beam=1.0, min_active=1).decode(scores)
-    lattice = LatticeDecoder(composed, 1.0, beam=1.0).decode(scores)
+    lattice = LatticeDecoder(composed, 1.0, beam=1.0, min_active=1).decode(scores)
     assert not plain.reached_final and not lattice.reached_final
     assert best_path(lattice).words == plain.words
 
