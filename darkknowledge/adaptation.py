@@ -166,6 +166,22 @@ def tune_system(
     return {**last, "first_pass": first}
 
 
+def adapt_system(system: System, graph: Graph, tuning: Mapping, processes: int = 1) -> None:
+    """Recognise a set in the passes before the last, if the system is adapted.
+
+    Parameters
+    ----------
+    system : System
+        Then has the transforms of the last pass.
+    graph, tuning, processes
+        As of :func:`decode_system`.
+    """
+    if system.is_adapted:
+        for _ in range(2):
+            decoder = _search(graph, tuning["first_pass"])
+            system.adapt(decode_set(system.scores(), decoder, processes))
+
+
 def decode_system(
     system: System, graph: Graph | str | Path, tuning: Mapping, processes: int = 1
 ) -> dict[str, Hypothesis]:
@@ -185,8 +201,5 @@ def decode_system(
         Hypotheses of the last pass.
     """
     graph = graph if isinstance(graph, Graph) else Graph(graph)
-    if system.is_adapted:
-        for _ in range(2):
-            decoder = _search(graph, tuning["first_pass"])
-            system.adapt(decode_set(system.scores(), decoder, processes))
+    adapt_system(system, graph, tuning, processes)
     return decode_set(system.scores(), _search(graph, tuning), processes)

@@ -119,6 +119,7 @@ rule make_lattices:
         runtime="8h",
     params:
         code=code("make_lattices"),
+        adaptation=system_adaptation,
         decoding=options("decoding"),
     script:
         "../scripts/make_lattices.py"

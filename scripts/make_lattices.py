@@ -4,11 +4,12 @@ from pathlib import Path
 
 import torch
 
-from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.adaptation import SEARCH, System, adapt_system
 from darkknowledge.datadir import read_data_directory
-from darkknowledge.decoding import decode_each, evenly
+from darkknowledge.decoding import Graph, decode_each, evenly
 from darkknowledge.files import read_json, write_json
 from darkknowledge.graph.options import DecodingOptions
+from darkknowledge.hmm.options import SatOptions
 from darkknowledge.lattice_decoding import LatticeDecoder
 from darkknowledge.lattice_files import write_lattices, write_nbest
 from darkknowledge.lattice_scoring import LatticeScores, choose_scales
@@ -19,20 +20,16 @@ torch.set_num_threads(1)
 given, made = snakemake.input, snakemake.output
 options = DecodingOptions(**snakemake.params.decoding)
 tuning = read_json(given.tuning)
-search = {
-    key: tuning[key]
-    for key in ("acoustic_scale", "beam", "max_active", "min_active", "word_penalty")
-}
-decoder = LatticeDecoder(
-    Path(given.graph).parent,
-    lattice_beam=options.lattice_beam,
-    **search,
-)
+search = {key: tuning[key] for key in SEARCH}
+graph = Graph(Path(given.graph).parent)
+decoder = LatticeDecoder(graph, lattice_beam=options.lattice_beam, **search)
 
 
 def lattices(features, cmvn, speaker):
-    scores = acoustic_scores(given.model, features, cmvn, speaker)
-    return decode_each(scores, decoder, processes=snakemake.threads)
+    adaptation = SatOptions(**snakemake.params.adaptation)
+    system = System(given.model, features, cmvn, speaker, adaptation)
+    adapt_system(system, graph, tuning, snakemake.threads)
+    return decode_each(system.scores(), decoder, processes=snakemake.threads)
 
 
 dev = read_data_directory(Path(given.dev_data).parent)
