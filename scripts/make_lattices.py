@@ -10,9 +10,9 @@ from darkknowledge.decoding import Graph, decode_each, evenly
 from darkknowledge.files import read_json, write_json
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.options import SatOptions
-from darkknowledge.lattice_decoding import LatticeDecoder
-from darkknowledge.lattice_files import write_lattices, write_nbest
-from darkknowledge.lattice_scoring import LatticeScores, choose_scales
+from darkknowledge.lattices.decoding import LatticeDecoder
+from darkknowledge.lattices.files import write_lattices, write_nbest
+from darkknowledge.lattices.scoring import LatticeScores, choose_scales
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])

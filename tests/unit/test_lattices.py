@@ -11,10 +11,10 @@ from darkknowledge.errors import DataError
 from darkknowledge.graph.compose import make_graph
 from darkknowledge.graph.fst import make_fst
 from darkknowledge.graph.lm import estimate
-from darkknowledge.lattice_decoding import LatticeDecoder
-from darkknowledge.lattice_files import INDEX, read_lattices, write_lattices, write_nbest
-from darkknowledge.lattice_scoring import LatticeScores, choose_scales
-from darkknowledge.lattices import ARC, Lattice, best_path, nbest, oracle, rescore
+from darkknowledge.lattices.decoding import LatticeDecoder
+from darkknowledge.lattices.files import INDEX, read_lattices, write_lattices, write_nbest
+from darkknowledge.lattices.paths import ARC, Lattice, best_path, nbest, oracle, rescore
+from darkknowledge.lattices.scoring import LatticeScores, choose_scales
 from darkknowledge.word_errors import count_errors
 from tests.unit.test_decoding import LEXICON, MODEL, WORDS, speak
 

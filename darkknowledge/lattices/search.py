@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from darkknowledge.graph.fst import Fst
-from darkknowledge.state_lattice import SLACK, StateLattice, make_state_lattice, ranges
+from darkknowledge.lattices.states import SLACK, StateLattice, make_state_lattice, ranges
 
 # what FasterDecoder adds to the beam where a bound on the states narrows or widens it
 BEAM_DELTA = 0.5

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from darkknowledge.errors import DataError
-from darkknowledge.lattices import Lattice, LatticePath, nbest, oracle, rescore
+from darkknowledge.lattices.paths import Lattice, LatticePath, nbest, oracle, rescore
 from darkknowledge.progress import logger
 from darkknowledge.scoring import score
 from darkknowledge.word_errors import Counts, count_errors

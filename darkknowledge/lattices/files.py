@@ -13,7 +13,7 @@ import numpy as np
 
 from darkknowledge.errors import DataError
 from darkknowledge.files import atomic_write, write_lines
-from darkknowledge.lattices import ARC, Lattice, LatticePath
+from darkknowledge.lattices.paths import ARC, Lattice, LatticePath
 
 VERSION = 1
 INDEX = "lattices.json"

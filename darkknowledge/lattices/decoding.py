@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from darkknowledge.decoding import Graph
-from darkknowledge.lattice_search import LatticeSearch
-from darkknowledge.lattices import ARC, Lattice
+from darkknowledge.lattices.paths import ARC, Lattice
+from darkknowledge.lattices.search import LatticeSearch
+from darkknowledge.lattices.states import viterbi, word_times
+from darkknowledge.lattices.words import word_arcs
 from darkknowledge.progress import logger
-from darkknowledge.state_lattice import viterbi, word_times
-from darkknowledge.word_lattice import word_arcs
 
 MAX_ARCS = 50_000
 

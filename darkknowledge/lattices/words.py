@@ -1,7 +1,7 @@
 """From the states of a search to words: epsilon removal and determinisation with a beam.
 
 Agrees with Kaldi's ``DeterminizeLatticePruned`` on the words and costs of the paths; the times
-of words are found as in :func:`darkknowledge.state_lattice.word_times`.
+of words are found as in :func:`darkknowledge.lattices.states.word_times`.
 """
 
 import heapq
@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from darkknowledge.lattices import ARC
-from darkknowledge.state_lattice import (
+from darkknowledge.lattices.paths import ARC
+from darkknowledge.lattices.states import (
     SLACK,
     StateLattice,
     Viterbi,

@@ -1,0 +1,1 @@
+"""Word lattices: search, determinisation, paths, files, errors."""
