@@ -53,7 +53,7 @@ def main(root: str, options: list[str]) -> None:
         score = RESULTS / "decode" / system / "score.json"
         if not score.is_file():
             continue
-        train = f"train_{name}" if system == name else f"train_network/{system}"
+        train = f"train_{name}" if system == name else f"train_network/{name}.seed1"
         own = [train, f"tune_decoding/{system}", f"decode/{system}"]
         jobs += own
         here = json.loads(score.read_text())["total"]["wer"]
