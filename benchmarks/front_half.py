@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.adaptation import SEARCH
 from darkknowledge.archives import Archive
 from darkknowledge.datadir import DataDirectory, read_data_directory
 from darkknowledge.decoding import Decoder
@@ -116,8 +117,7 @@ def main(results: Path) -> None:
     chosen = {u: test.speaker[u] for u in list(test.wav)[:DECODED]}
     for stage in ("mono", "tri1", "tri2b"):
         tuning = read_json(results / "decode" / stage / "tuning.json")
-        keys = ("acoustic_scale", "beam", "max_active", "min_active", "word_penalty")
-        decoder = Decoder(results / "graph" / stage, **{key: tuning[key] for key in keys})
+        decoder = Decoder(results / "graph" / stage, **{key: tuning[key] for key in SEARCH})
         index = [results / "features" / "test" / name for name in ("mfcc.scp", "cmvn_mfcc.scp")]
         start = time.perf_counter()
         model = results / "hmm" / stage / "model.npz"

@@ -5,7 +5,7 @@ mixtures. From the pdfs of the best paths an fMLLR transform per speaker is esti
 and the last pass recognises the adapted features. Other systems need one pass.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,6 @@ from darkknowledge.hmm.options import SatOptions
 from darkknowledge.progress import logger
 
 SEARCH = ("acoustic_scale", "beam", "max_active", "min_active", "word_penalty")
-Scores = Callable[[], Iterator[tuple[str, np.ndarray]]]
 
 
 @dataclass
@@ -160,8 +159,7 @@ def tune_system(
     first = tune(dict(system.scores()), references, graph, options, processes)
     if not system.is_adapted:
         return first
-    for _ in range(2):
-        system.adapt(decode_set(system.scores(), _search(graph, first), processes))
+    adapt_system(system, graph, {"first_pass": first}, processes)
     last = tune(dict(system.scores()), references, graph, options, processes)
     return {**last, "first_pass": first}
 
@@ -177,8 +175,8 @@ def adapt_system(system: System, graph: Graph, tuning: Mapping, processes: int =
         As of :func:`decode_system`.
     """
     if system.is_adapted:
+        decoder = _search(graph, tuning["first_pass"])
         for _ in range(2):
-            decoder = _search(graph, tuning["first_pass"])
             system.adapt(decode_set(system.scores(), decoder, processes))
 
 
