@@ -8,15 +8,17 @@ import numpy as np
 import torch
 
 from darkknowledge.checkpoints import load_network
-from darkknowledge.features import load_features
+from darkknowledge.features import add_deltas, load_features
 from darkknowledge.hmm.model import HmmModel
 from darkknowledge.networks.registry import stream_log_posteriors
 
 
 def network_features(
-    features: str | Path, cmvn: str | Path, speaker: Mapping[str, str]
+    features: str | Path, cmvn: str | Path, speaker: Mapping[str, str], deltas: int = 0
 ) -> dict[str, np.ndarray]:
     """Read a network's input: filter banks, mean and variance normalised per speaker.
+
+    Derivatives are taken after the normalisation, as in nnet1's steps/nnet/train.sh.
 
     Parameters
     ----------
@@ -24,12 +26,17 @@ def network_features(
         Indices of the raw features and of the speakers' statistics.
     speaker : mapping
         The speaker of each utterance.
+    deltas : int
+        Order of the time derivatives appended to them.
 
     Returns
     -------
-    dict of utterance to (N, D) float32
+    dict of utterance to (N, (1 + deltas) D) float32
     """
-    return load_features(features, cmvn, speaker, variance=True)
+    found = load_features(features, cmvn, speaker, variance=True)
+    if deltas:
+        found = {utterance: add_deltas(array, deltas) for utterance, array in found.items()}
+    return found
 
 
 def acoustic_scores(
@@ -65,6 +72,6 @@ def acoustic_scores(
     if torch.cuda.is_available():
         network.cuda()
     for utterance, scores in stream_log_posteriors(
-        network, network_features(features, cmvn, speaker)
+        network, network_features(features, cmvn, speaker, network.deltas)
     ):
         yield utterance, scores - log_priors.numpy()

@@ -11,6 +11,7 @@ from darkknowledge.training import train_network
 
 start_logging(snakemake.log[0])
 given = snakemake.input
+deltas = snakemake.params.run["network"].get("deltas", 0)
 sets = []
 for features, cmvn, utt2spk, alignments in (
     (given.train_features, given.train_cmvn, given.train_utt2spk, given.train_alignments),
@@ -18,7 +19,7 @@ for features, cmvn, utt2spk, alignments in (
 ):
     labels = dict(Archive(alignments))
     speaker = {u: s for u, s in read_table(utt2spk).items() if u in labels}
-    sets.append((network_features(features, cmvn, speaker), labels))
+    sets.append((network_features(features, cmvn, speaker, deltas), labels))
 train_network(
     snakemake.wildcards.run,
     snakemake.params.run,

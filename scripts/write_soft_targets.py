@@ -21,7 +21,7 @@ for scp, cmvn, utt2spk in (
     (given.train_features, given.train_cmvn, given.train_utt2spk),
     (given.dev_features, given.dev_cmvn, given.dev_utt2spk),
 ):
-    features.update(network_features(scp, cmvn, read_table(utt2spk)))
+    features.update(network_features(scp, cmvn, read_table(utt2spk), network.deltas))
 write_soft_targets(
     snakemake.output.cache,
     stream_log_posteriors(network, features),

@@ -16,6 +16,8 @@ class AcousticNetwork(nn.Module):
         Frames that a window holds on each side (``feed == "frames"``).
     delay : int
         Frames by which the output lags behind the input (``feed == "streams"``).
+    deltas : int
+        Order of the time derivatives that its input has beside the filter banks.
     output : nn.Linear
         The last layer.
     """
@@ -23,6 +25,7 @@ class AcousticNetwork(nn.Module):
     feed = "frames"
     context = 0
     delay = 0
+    deltas = 0
     output: nn.Linear
 
     def __init__(self, input_dim: int, num_pdfs: int):

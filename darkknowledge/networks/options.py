@@ -119,7 +119,19 @@ class TrainingOptions(Options):
     )
 
 
-class DnnOptions(Options):
+class InputOptions(Options):
+    """What every network reads."""
+
+    deltas: int = Field(
+        default=0,
+        ge=0,
+        le=2,
+        description="Time derivatives appended to the normalised filter banks: 0 none, as in the "
+        "papers; 1 first, 2 first and second, as nnet1's recipes (`add-deltas`).",
+    )
+
+
+class DnnOptions(InputOptions):
     """Feed-forward network over a window of frames."""
 
     kind: Literal["dnn"] = Field(default="dnn", description="Feed-forward network.")
@@ -151,7 +163,7 @@ class DnnOptions(Options):
     )
 
 
-class LstmOptions(Options):
+class LstmOptions(InputOptions):
     """Unidirectional LSTM with a recurrent projection."""
 
     kind: Literal["lstm"] = Field(default="lstm", description="Recurrent network.")

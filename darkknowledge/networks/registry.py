@@ -41,7 +41,9 @@ def build_network(
     """
     checked = TypeAdapter(NetworkOptions).validate_python(dict(options))
     generator = torch.Generator().manual_seed(seed)
-    return NETWORKS[checked.kind](checked, input_dim, num_pdfs, generator)
+    network = NETWORKS[checked.kind](checked, input_dim, num_pdfs, generator)
+    network.deltas = checked.deltas
+    return network
 
 
 def count_parameters(network: AcousticNetwork) -> int:
