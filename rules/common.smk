@@ -7,6 +7,7 @@ without those that equal their default, so that a new option changes no run that
 from darkknowledge.fingerprint import fingerprint
 from darkknowledge.locks import remove_stale_locks
 from darkknowledge.hmm.options import STAGES
+from darkknowledge.papers import PAPERS
 from darkknowledge.study import plain
 
 ROOT = Path(workflow.basedir)
@@ -133,12 +134,19 @@ def system_gpu(wildcards):
     return 0 if wildcards.system in GMM_STAGES else 1
 
 
+def gmm_paper():
+    """Name the printed table that stands beside the Gaussian mixtures."""
+    cited = [table.paper for table in study.tables.values() if table.paper]
+    own = [paper for paper in cited if set(GMM_STAGES) & set(PAPERS[paper]["rows"])]
+    return own[0] if own else "kaldi/aurora4"
+
+
 def table_spec(name):
     """Say what a table is made from; `gmm` is that of the Gaussian mixtures."""
     if name == "gmm":
         return {
             "title": "Gaussian mixtures, the aligners",
-            "paper": "kaldi/aurora4",
+            "paper": gmm_paper(),
             "rows": [table_row(stage) for stage in GMM_STAGES],
             "systems": [[stage, None] for stage in GMM_STAGES],
             "scores": [f"{R}/decode/{stage}/score.json" for stage in GMM_STAGES],
