@@ -84,11 +84,10 @@ def search_options():
 
 
 def soft_targets(wildcards):
-    """Name the soft-target cache that a run learns from, if it has a teacher."""
+    """Name the soft-target caches that a run learns from, one per teacher."""
     run = study.runs[wildcards.run]
-    if run.teacher is None:
-        return []
-    return f"{R}/soft_targets/{run.teacher}/seed{wildcards.seed}/T{run.temperature:g}.soft"
+    cache = f"seed{wildcards.seed}/T{run.temperature:g}.soft"
+    return [f"{R}/soft_targets/{teacher}/{cache}" for teacher in run.teachers]
 
 
 def acoustic_model(wildcards):

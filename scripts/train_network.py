@@ -30,6 +30,6 @@ train_network(
     metrics=snakemake.output.metrics,
     summary=snakemake.output.summary,
     state=Path(snakemake.output.model).parent / "state",
-    soft_targets=[given.soft_targets] if given.soft_targets else [],
+    soft_targets=list(given.soft_targets),
     threads=snakemake.threads,
 )

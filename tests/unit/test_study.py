@@ -65,6 +65,11 @@ def test_a_misspelt_key_names_the_nearest():
             "runs.rnn-t2-soft.training.epohcs: unknown key; did you",
         ),
         ({"teacher": "rnn-t2-soft"}, "a cycle of teachers: rnn-t2-soft -> rnn-t2-soft"),
+        ({"teacher": ["dnn", "rnn-t2-soft"]}, "a cycle of teachers: rnn-t2-soft -> rnn-t2-soft"),
+        ({"teacher": ["dnn", "dnm"]}, "runs.rnn-t2-soft.teacher: no run 'dnm'; did you mean 'dnn'"),
+        ({"teacher": ["dnn", "dnn"]}, "['dnn', 'dnn']; each teacher may stand there once"),
+        ({"teacher": []}, "runs.rnn-t2-soft.teacher"),
+        ({"teacher": [["dnn"]]}, "runs.rnn-t2-soft.teacher"),
     ],
 )
 def test_a_wrong_run_is_named(changes, expected):
@@ -77,6 +82,17 @@ def test_a_longer_cycle_is_named_once():
     cycles = [line for line in mistakes(config) if "cycle" in line]
     assert len(cycles) == 1
     assert "dnn -> rnn-t1-soft -> dnn" in cycles[0] or "rnn-t1-soft -> dnn -> rnn" in cycles[0]
+
+
+def test_teachers_may_be_an_ensemble():
+    config = run_with(teacher=["dnn", "rnn-0"])
+    loaded = load_study(config)
+    assert loaded.runs["rnn-t2-soft"].teachers == ["dnn", "rnn-0"]
+    assert loaded.runs["dnn"].teachers == []
+    assert loaded.teachers() == ["dnn", "rnn-0"]
+    config["runs"]["rnn-0"].update(targets="soft", teacher=["dnn", "rnn-t2-soft"])
+    cycles = [line for line in mistakes(config) if "cycle" in line]
+    assert len(cycles) == 1 and "rnn-0 -> rnn-t2-soft -> rnn-0" in cycles[0]
 
 
 def test_tables_seeds_and_top_level_are_checked_together():

@@ -117,6 +117,13 @@ def test_a_new_run_retrains_nothing_that_exists(copy):
     assert trained(copy.planned(config=config)) == new
 
 
+def test_an_ensemble_teaches_with_a_cache_of_each_member(copy):
+    run = {"network": "dnn", "targets": "soft", "teacher": ["dnn", "rnn-0"], "temperature": 2}
+    config = overlay(copy, runs={"both": run}, tables={"table1": {"runs": ["both"]}})
+    new = results_of("both") | {"write_soft_targets:rnn-0:1:2"}
+    assert trained(copy.planned(config=config)) == new
+
+
 def test_another_lattice_beam_makes_the_lattices_alone(copy):
     jobs = trained(copy.planned(config=overlay(copy, decoding={"lattice_beam": 2})))
     assert len(jobs) == 6 and all(job.startswith("make_lattices:") for job in jobs)
