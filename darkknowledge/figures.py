@@ -329,7 +329,7 @@ def draw_conditions(
     save_figure(figure, stem)
 
 
-PHASES = {"hard": "-", "soft": (0, (4, 2)), "reg": (0, (6, 1.5, 1, 1.5))}
+PHASES = {"hard": "-", "soft": (0, (4, 2)), "reg": (0, (6, 1.5, 1, 1.5)), "logits": (0, (1, 1))}
 
 
 def _curve(

@@ -14,7 +14,13 @@ from darkknowledge.errors import DataError
 from darkknowledge.files import read_json, write_text
 from darkknowledge.papers import OTHER_CORPUS, PAPERS
 
-TARGET_NAMES = {"hard": "Hard", "soft": "Soft", "reg": "Soft+Hard", "pretrain": "Soft, Hard"}
+TARGET_NAMES = {
+    "hard": "Hard",
+    "soft": "Soft",
+    "reg": "Soft+Hard",
+    "pretrain": "Soft, Hard",
+    "logits": "Logits",
+}
 
 # column, heading, digits after the point; in the order of the paper's table
 COLUMNS = (

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,8 @@ from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import NetworkOptions, TargetOptions, TrainingOptions
 from darkknowledge.networks.registry import build_network, count_parameters
 from darkknowledge.progress import Stopwatch, logger
-from darkknowledge.soft_targets import SoftTargets
-from darkknowledge.targets import Objective, objectives
+from darkknowledge.soft_targets import Cache, open_cache
+from darkknowledge.targets import Objective, Phase, objectives
 
 CHECK_EVERY = 100
 REPORT_SECONDS = 30
@@ -80,9 +80,9 @@ class Halving:
 
 
 class TeacherTargets:
-    """Soft targets of the frames of a set: the mean of one or more teachers' posteriors."""
+    """Soft targets, or logits, of the frames of a set: the mean of one or more teachers'."""
 
-    def __init__(self, caches: Sequence[SoftTargets], frames: FrameSet):
+    def __init__(self, caches: Sequence[Cache], frames: FrameSet):
         self.caches = caches
         self.positions = [c.positions(frames.utterances, frames.lengths) for c in caches]
 
@@ -99,10 +99,17 @@ class TeacherTargets:
     @cached_property
     def entropy(self) -> float:
         """Mean entropy per frame in nats: what the soft cross-entropy cannot fall below."""
-        total = 0.0
-        for frames in torch.arange(len(self.positions[0])).split(SCORING_FRAMES):
-            total += torch.special.entr(self.dense(frames)).sum().item()
-        return total / len(self.positions[0])
+        return self._mean(torch.special.entr)
+
+    @cached_property
+    def power(self) -> float:
+        """Mean per frame of the sum of squares: what logits of zero leave unexplained, twice."""
+        return self._mean(torch.square)
+
+    def _mean(self, value: Callable[[Tensor], Tensor]) -> float:
+        frames = torch.arange(len(self.positions[0]))
+        total = sum(value(self.dense(part)).sum().item() for part in frames.split(SCORING_FRAMES))
+        return total / len(frames)
 
 
 @dataclass
@@ -178,7 +185,7 @@ def _batches(
 def evaluate(
     network: AcousticNetwork,
     data: FrameSet,
-    objective: Objective,
+    objective: Phase,
     teacher: TeacherTargets | None = None,
 ) -> Score:
     """Measure a network on a set.
@@ -188,21 +195,20 @@ def evaluate(
     network : AcousticNetwork
     data : FrameSet
         On the network's device.
-    objective : Objective
+    objective : Objective or LogitMatching
     teacher : TeacherTargets or None
-        Needed if the objective has a soft term.
+        Needed if the objective has soft targets.
 
     Returns
     -------
     Score
     """
     sizes = {"frames": (SCORING_FRAMES,), "streams": (SCORING_STREAMS, SCORING_CHUNK)}
-    floor = objective.soft * teacher.entropy if objective.soft else 0.0
-    score = Score(0.0, 0.0, 0.0, 0, floor)
+    score = Score(0.0, 0.0, 0.0, 0, objective.floor(teacher))
     for logits, frames in _batches(network, data, None, sizes[network.feed]):
         labels = data.labels[frames]
         hard = torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-        if objective.soft:
+        if objective.has_teacher:
             score.loss += objective.loss(logits, labels, teacher.dense(frames)).item()
         else:
             score.loss += objective.hard * hard
@@ -262,7 +268,7 @@ class Trainer:
             "or `clip`"
         )
 
-    def epoch(self, objective: Objective, phase: int, epoch: int, learning_rate: float) -> Score:
+    def epoch(self, objective: Phase, phase: int, epoch: int, learning_rate: float) -> Score:
         """Train for one epoch; return the measurements on the way."""
         options = self.options
         for group in self.optimiser.param_groups:
@@ -274,14 +280,14 @@ class Trainer:
         # The frames of a full minibatch: a smaller one, such as the last, moves less far.
         size = 1 if options.loss == "sum" else math.prod(sizes)
         totals = torch.zeros(2, dtype=torch.float64, device=self.train.features.device)
-        floor = objective.soft * self.teachers[0].entropy if objective.soft else 0.0
+        floor = objective.floor(self.teachers[0])
         began = reported = time.perf_counter()
         done = 0
         bf16 = options.precision == "bf16"
         batches = _batches(self.network, self.train, order, sizes, bf16)
         for number, (logits, frames) in enumerate(batches, 1):
             labels = self.train.labels[frames]
-            soft = self.teachers[0].dense(frames) if objective.soft else None
+            soft = self.teachers[0].dense(frames) if objective.has_teacher else None
             loss = objective.loss(logits, labels, soft)
             self.optimiser.zero_grad()
             (loss / size).backward()
@@ -311,7 +317,7 @@ class Trainer:
             raise self.fail(objective.name, epoch, learning_rate, "the loss is not a number")
         return Score(loss_sum, math.nan, correct_sum, done, floor)
 
-    def cross_validate(self, objective: Objective) -> Score:
+    def cross_validate(self, objective: Phase) -> Score:
         """Measure the objective on the cross-validation set."""
         return evaluate(self.network, self.cv, objective, self.teachers[1])
 
@@ -327,7 +333,7 @@ class Trainer:
         self.network.load_state_dict(snapshot["network"])
         self.optimiser.load_state_dict(_copied(snapshot["optimiser"]))
 
-    def run_phases(self, phases: Sequence[Objective], checkpoint: Path) -> list[dict[str, Any]]:
+    def run_phases(self, phases: Sequence[Phase], checkpoint: Path) -> list[dict[str, Any]]:
         """Train through all phases, from the checkpoint if there is one.
 
         After each epoch the state is kept in ``checkpoint``.
@@ -353,8 +359,9 @@ class Trainer:
                     self.network.reset_output(generator)
                 start = self.cross_validate(objective)
                 state["halving"] = asdict(Halving.begin(rate, start.mean_loss, self.options))
-                ignorance = objective.mass * math.log(self.network.num_pdfs) - start.floor
-                state["start"], state["epoch"] = max(start.mean_loss, ignorance), 0
+                ignorance = objective.ignorance(self.teachers[1], self.network.num_pdfs)
+                state["start"] = max(start.mean_loss, ignorance - start.floor)
+                state["epoch"] = 0
             halving = Halving(**state["halving"])
             best = self.snapshot()
             watch = Stopwatch((limit - state["epoch"]) * len(self.train))
@@ -520,9 +527,8 @@ def train_network(
     phases = objectives(target_options)
     train_frames = gather_frames("training set", *train, num_pdfs)
     cv_frames = gather_frames("cross-validation set", *cv, num_pdfs)
-    expected = {"temperature": target_options.temperature, "num_pdfs": num_pdfs}
-    caches = [SoftTargets(path, expected) for path in soft_targets]
-    if not caches and any(phase.soft for phase in phases):
+    caches = [open_cache(path, target_options.cache_temperature, num_pdfs) for path in soft_targets]
+    if not caches and any(phase.has_teacher for phase in phases):
         raise DataError(
             f"{run}: targets '{target_options.targets}' need a soft-target cache; give a teacher"
         )

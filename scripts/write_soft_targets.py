@@ -1,4 +1,4 @@
-"""Write a teacher's soft targets at one temperature, for training and cross-validation."""
+"""Write a teacher's soft targets at one temperature, or its logits, for both sets of frames."""
 
 import torch
 

@@ -4,6 +4,7 @@ The description of each field, with its unit, the reason for its default and the
 configuration reference. Nothing heavy is imported here.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -208,10 +209,12 @@ SOFT_ONLY = ("temperature", "student_temperature")
 class TargetOptions(Options):
     """What a run is trained on."""
 
-    targets: Literal["hard", "soft", "reg", "pretrain"] = Field(
+    targets: Literal["hard", "soft", "reg", "pretrain", "logits"] = Field(
         default="hard",
         description="`hard`: the states of the forced alignment. `soft`: the teacher's "
-        "posteriors. `reg`: both at once, alpha·hard + soft. `pretrain`: soft, then hard.",
+        "posteriors. `reg`: both at once, alpha·hard + soft. `pretrain`: soft, then hard. "
+        "`logits`: the teacher's logits by squared error (Ba and Caruana, 1312.6184), which "
+        "1505.04630 tried and found worse; their cache holds 2 bytes per pdf and frame.",
     )
     temperature: float = Field(
         default=1.0,
@@ -250,11 +253,17 @@ class TargetOptions(Options):
             "soft": SOFT_ONLY,
             "reg": (*SOFT_ONLY, "alpha", "scale"),
             "pretrain": (*SOFT_ONLY, "fresh_output"),
+            "logits": (),
         }[self.targets]
         for name in TargetOptions.model_fields:
             if name != "targets" and name in self.model_fields_set and name not in used:
                 raise ValueError(f"{name} has no effect on targets '{self.targets}'; remove it")
         return self
+
+    @property
+    def cache_temperature(self) -> float:
+        """Temperature of the teacher's cache; infinite for logits, what soft targets tend to."""
+        return math.inf if self.targets == "logits" else self.temperature
 
 
 class SoftTargetOptions(Options):

@@ -69,6 +69,12 @@ def cache(tmp_path_factory):
     network, _, _ = load_network(folder / "dnn" / "model.pt")
     scores = stream_log_posteriors(network, {**TRAIN[0], **CV[0]})
     write_soft_targets(folder / "T2.soft", scores, 2.0, {"run": "dnn", "seed": 1})
+    write_soft_targets(
+        folder / "Tinf.soft",
+        stream_log_posteriors(network, {**TRAIN[0], **CV[0]}),
+        float("inf"),
+        {"run": "dnn", "seed": 1},
+    )
     return folder / "T2.soft"
 
 
@@ -116,6 +122,17 @@ def test_learns_from_a_teacher(tmp_path, cache, targets, phases):
     rows = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
     assert list(dict.fromkeys(row["phase"] for row in rows)) == phases
     assert all(row["cv_loss"] > 0 for row in rows)
+
+
+def test_learns_the_logits_of_a_teacher(tmp_path, cache):
+    logits = cache.parent / "Tinf.soft"
+    result, files = run(
+        tmp_path / "a", LSTM, {"targets": "logits"}, {"epochs": 6}, soft_targets=[logits]
+    )
+    assert result["cv_fa"] > 50
+    rows = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
+    assert {row["phase"] for row in rows} == {"logits"}
+    assert 0 < rows[-1]["cv_loss"] < 0.7 * rows[0]["cv_loss"]
 
 
 def test_mean_of_teachers(cache):
