@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from darkknowledge.errors import DataError
+from darkknowledge.failures import problem_of
 from darkknowledge.files import atomic_write
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.progress import logger
@@ -279,7 +280,8 @@ class Cache:
     Raises
     ------
     DataError
-        If the file is absent, not a cache, damaged anywhere, or not what is expected.
+        If the file is absent, not a cache, damaged anywhere, or not what is expected, or if the
+        teacher's training diverged.
     """
 
     def __init__(self, path: str | Path, expected: Mapping[str, Any] | None = None):
@@ -435,6 +437,8 @@ def open_cache(path: str | Path, temperature: float, num_pdfs: int) -> Cache:
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Check and read the header; return it and where the payload starts."""
     mend = "delete the file and run snakemake"
+    if problem := problem_of(path):
+        raise DataError(f"{path}: there are no soft targets: {problem}")
     try:
         with open(path, "rb") as file:
             fixed = file.read(FIXED)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from darkknowledge.batches import FrameSet, gather_frames, plan_streams
 from darkknowledge.checkpoints import load_checkpoint, save_checkpoint, save_model, state_key
-from darkknowledge.errors import DataError, TrainingError
+from darkknowledge.errors import DataError, DivergenceError
 from darkknowledge.files import write_json, write_jsonl
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.inputs import window_index
@@ -252,6 +252,7 @@ class Trainer:
         self.seed = seed
         self.weights = list(network.parameters())
         self.optimiser = self._optimiser()
+        self.rows: list[dict[str, Any]] = []
 
     def _optimiser(self) -> torch.optim.Optimizer:
         options = self.options
@@ -260,9 +261,9 @@ class Trainer:
             return torch.optim.SGD(self.weights, momentum=options.momentum, **common)
         return torch.optim.Adam(self.weights, betas=(options.momentum, 0.999), **common)
 
-    def fail(self, phase: str, epoch: int, learning_rate: float, problem: str) -> TrainingError:
+    def fail(self, phase: str, epoch: int, learning_rate: float, problem: str) -> DivergenceError:
         """Make the error of a training that diverges."""
-        return TrainingError(
+        return DivergenceError(
             f"{self.run} seed {self.seed}: {problem} in phase '{phase}', epoch {epoch}, at "
             f"learning rate {learning_rate:.3g}; lower `learning_rate` (a third is a good try) "
             "or `clip`"
@@ -344,6 +345,7 @@ class Trainer:
             One row per epoch.
         """
         state = self._resume(checkpoint)
+        self.rows = state["rows"]
         for phase in range(state["phase"], len(phases)):
             objective = phases[phase]
             last = phase == len(phases) - 1
@@ -516,8 +518,8 @@ def train_network(
     ------
     DataError
         If data or caches cannot be used.
-    TrainingError
-        If the training diverges.
+    DivergenceError
+        If the training diverges; ``metrics`` then holds the epochs before.
     """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -574,7 +576,12 @@ def train_network(
         len(cv_frames),
         num_pdfs,
     )
-    rows = trainer.run_phases(phases, checkpoint)
+    try:
+        rows = trainer.run_phases(phases, checkpoint)
+    except DivergenceError:
+        write_jsonl(metrics, trainer.rows)
+        checkpoint.unlink(missing_ok=True)
+        raise
     hard = Objective("hard", hard=1.0, soft=0.0)
     on_train = evaluate(network, trainer.train, hard)
     on_cv = evaluate(network, trainer.cv, hard)

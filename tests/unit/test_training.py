@@ -14,7 +14,7 @@ import torch
 from darkknowledge import training
 from darkknowledge.batches import gather_frames
 from darkknowledge.checkpoints import load_network
-from darkknowledge.errors import DataError, TrainingError
+from darkknowledge.errors import DataError, DivergenceError, TrainingError
 from darkknowledge.networks.options import TrainingOptions
 from darkknowledge.networks.registry import build_network, log_posteriors, stream_log_posteriors
 from darkknowledge.soft_targets import SoftTargets, write_soft_targets
@@ -260,9 +260,31 @@ def test_outputs_written_again_after_a_late_kill(tmp_path, monkeypatch):
 def test_divergence_is_named(tmp_path, rate):
     options = {"optimiser": "sgd", "learning_rate": rate, "clip": None}
     with pytest.raises(
-        TrainingError, match=r"run seed 1: the loss is .* epoch 1, at learning rate"
+        DivergenceError, match=r"run seed 1: the loss is .* epoch 1, at learning rate"
     ):
         run(tmp_path / "a", {**DNN, "activation": "relu"}, training=options)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["metrics.jsonl"]
+
+
+def test_divergence_keeps_the_epochs_before(tmp_path, monkeypatch):
+    whole = training.Trainer.epoch
+
+    def diverging(self, objective, phase, epoch, learning_rate):
+        score = whole(self, objective, phase, epoch, learning_rate)
+        score.loss *= 10 if epoch == 3 else 1
+        return score
+
+    monkeypatch.setattr(training.Trainer, "epoch", diverging)
+    with pytest.raises(DivergenceError, match="above its start .* epoch 3"):
+        run(tmp_path / "a", DNN)
+    assert len((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert not list((tmp_path / "state").iterdir())
+
+
+def test_other_errors_are_no_divergence(tmp_path):
+    with pytest.raises(TrainingError, match="lda: 99 dimensions") as caught:
+        run(tmp_path / "a", {**DNN, "lda": 99})
+    assert not isinstance(caught.value, DivergenceError)
 
 
 def nnet1_scheduler(losses, start):
