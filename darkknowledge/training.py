@@ -13,7 +13,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from darkknowledge.batches import FrameSet, gather_frames, plan_streams
+from darkknowledge.batches import FrameSet, gather_frames, plan_streams, plan_utterances
 from darkknowledge.checkpoints import load_checkpoint, save_checkpoint, save_model, state_key
 from darkknowledge.errors import DataError, DivergenceError
 from darkknowledge.files import write_json, write_jsonl
@@ -149,7 +149,7 @@ def _batches(
     network: AcousticNetwork,
     data: FrameSet,
     order: np.random.Generator | None,
-    sizes: Sequence[int],
+    sizes: Sequence[int | None],
     bf16: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield logits (B, pdfs) and the frames (B,) that they label, minibatch by minibatch."""
@@ -165,13 +165,16 @@ def _batches(
             yield logits.float(), frames
         return
     streams, chunk = sizes
-    if order is None:
-        utterances = np.argsort(-data.lengths, kind="stable")
+    streams = min(streams, len(data.lengths))
+    if chunk is None:
+        plan = plan_utterances(data.lengths, order, streams, network.delay, device)
     else:
-        utterances = order.permutation(len(data.lengths))
-    streams = min(streams, len(utterances))
+        utterances = np.argsort(-data.lengths, kind="stable")
+        if order is not None:
+            utterances = order.permutation(len(data.lengths))
+        plan = plan_streams(data.lengths, utterances, streams, chunk, network.delay, device)
     state = network.initial_state(streams)
-    for batch in plan_streams(data.lengths, utterances, streams, chunk, network.delay, device):
+    for batch in plan:
         if batch.keep is not None:
             state = [tuple(value * batch.keep for value in layer) for layer in state]
         with precision:
@@ -279,7 +282,10 @@ class Trainer:
         if self.network.feed == "streams":
             sizes = (options.streams, options.frames)
         # The frames of a full minibatch: a smaller one, such as the last, moves less far.
-        size = 1 if options.loss == "sum" else math.prod(sizes)
+        # Without a number of steps they are the frames of utterances of mean length.
+        mean_length = len(self.train) / len(self.train.lengths)
+        size = math.prod(mean_length if length is None else length for length in sizes)
+        size = 1 if options.loss == "sum" else size
         totals = torch.zeros(2, dtype=torch.float64, device=self.train.features.device)
         floor = objective.floor(self.teachers[0])
         began = reported = time.perf_counter()

@@ -53,11 +53,13 @@ class TrainingOptions(Options):
         "(latest text of 1505.04630); 32 keep a core busy: a 256-cell layer trains at about "
         "34,000 frames/s, with 8 streams at about 28,000.",
     )
-    frames: int = Field(
+    frames: int | None = Field(
         default=20,
         ge=1,
         description="Steps of truncated back-propagation through time; the state is carried on "
-        "to the next chunk of the same utterance. 20 in the latest text of 1505.04630.",
+        "to the next chunk of the same utterance. 20 in the latest text of 1505.04630. null for "
+        "whole utterances: `streams` of similar length side by side, and back-propagation from "
+        "their end to their beginning.",
     )
     epochs: int = Field(
         default=20,

@@ -350,6 +350,40 @@ def test_sum_is_the_mean_with_a_larger_rate(tmp_path):
     assert other["cv_loss"] == pytest.approx(result["cv_loss"], rel=2e-2 if short else 1e-4)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_whole_utterances_sum_the_gradients_of_each(layers):
+    network = build_network({**LSTM, "layers": layers}, 8, PDFS, 0)
+    data = gather_frames("train", *TRAIN, PDFS)
+    objective = Objective("hard", 1.0, 0.0)
+
+    def gradient(frames, sizes):
+        network.zero_grad()
+        order = np.random.default_rng(3)
+        seen = 0
+        for logits, index in training._batches(network, frames, order, sizes):
+            objective.loss(logits, frames.labels[index]).backward()
+            seen += len(index)
+        assert seen == len(frames)
+        return [weight.grad.clone() for weight in network.parameters()]
+
+    together = gradient(data, (7, None))
+    alone = [
+        gradient(gather_frames(u, {u: TRAIN[0][u]}, {u: TRAIN[1][u]}, PDFS), (1, None))
+        for u in TRAIN[0]
+    ]
+    for ours, parts in zip(together, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(ours, sum(parts), rtol=1e-4, atol=1e-4)
+    truncated = gradient(data, (7, 5))
+    assert not torch.allclose(together[0], truncated[0], rtol=1e-4, atol=1e-4)
+
+
+def test_learns_from_whole_utterances(tmp_path):
+    result, files = run(tmp_path / "a", LSTM, training={"frames": None, "epochs": 6})
+    assert result["cv_fa"] > 60
+    _, again = run(tmp_path / "b", LSTM, training={"frames": None, "epochs": 6})
+    assert again == files
+
+
 def test_unvisited_pdfs_have_a_prior():
     priors = log_priors(torch.tensor([0, 0, 2]), 4).exp()
     assert priors.tolist() == pytest.approx([0.5, 0.125, 0.25, 0.125])
