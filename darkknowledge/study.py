@@ -381,6 +381,16 @@ def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, name
     return checker.validate(Run, value, path)
 
 
+def _check_initialisation(
+    checker: _Checker, name: str, training: TrainingOptions, network: NetworkOptions
+) -> None:
+    how, path = training.initialisation, f"runs.{name}.training.initialisation"
+    if how != "random" and network.kind != "dnn":
+        checker.add(path, f"'{how}'; a network of kind {network.kind} starts 'random'")
+    elif how == "rbm" and network.activation != "sigmoid":
+        checker.add(path, f"'rbm' is for sigmoid units; this network's are {network.activation}")
+
+
 def load_study(config: Mapping[str, Any]) -> Study:
     """Check a study and give it types.
 
@@ -460,6 +470,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             )
             if merged is not None:
                 training[key] = merged
+                _check_initialisation(checker, key, merged, network)
     if not runs:
         checker.add("runs", "empty; a study trains at least one run")
     _check_cycles(checker, typed_runs)

@@ -20,6 +20,7 @@ from darkknowledge.files import write_json, write_jsonl
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import NetworkOptions, TargetOptions, TrainingOptions
+from darkknowledge.networks.rbm import pretrain_stack
 from darkknowledge.networks.registry import build_network, count_parameters
 from darkknowledge.progress import Stopwatch, logger
 from darkknowledge.soft_targets import Cache, open_cache
@@ -340,10 +341,61 @@ class Trainer:
         self.network.load_state_dict(snapshot["network"])
         self.optimiser.load_state_dict(_copied(snapshot["optimiser"]))
 
+    def initialise(self) -> None:
+        """Give the hidden layers their first weights, where they are not random."""
+        if self.options.initialisation == "rbm":
+            epochs = self.options.initialisation_epochs
+            pretrain_stack(self.run, self.network, self.train, epochs, self.seed)
+        elif self.options.initialisation == "layerwise":
+            self.grow()
+
+    def grow(self) -> list[list[float]]:
+        """Train the hidden layers on hard targets one more at a time.
+
+        Each time the output layer starts afresh and all layers learn, at a constant learning
+        rate (Seide et al. 2011, discriminative pre-training). The last layer is only added.
+
+        Returns
+        -------
+        list of list of float
+            By depth and epoch the loss on the training set.
+        """
+        hard, rate = Objective("hard", hard=1.0, soft=0.0), self.options.learning_rate
+        generator = torch.Generator().manual_seed(self.seed)
+        losses: list[list[float]] = []
+        for depth in range(1, len(self.network.hidden) + 1):
+            self.network.depth = depth
+            self.network.reset_output(generator)
+            self.optimiser = self._optimiser()
+            if depth == len(self.network.hidden):
+                break
+            losses.append([])
+            ignorance = hard.ignorance(None, self.network.num_pdfs)
+            start = max(self.cross_validate(hard).mean_loss, ignorance)
+            for epoch in range(1, self.options.initialisation_epochs + 1):
+                # The order is another than in the phases 0 and 1.
+                score = self.epoch(hard, 1 + depth, epoch, rate)
+                losses[-1].append(score.mean_loss)
+                if score.mean_loss > DIVERGED * start:
+                    problem = f"the loss is {score.mean_loss:.4g}, above its start {start:.4g},"
+                    raise self.fail(f"layer {depth}", epoch, rate, problem)
+                logger.info(
+                    "%s seed %d, layer %d of %d, epoch %d: loss %.3f, FA %.1f %%",
+                    self.run,
+                    self.seed,
+                    depth,
+                    len(self.network.hidden),
+                    epoch,
+                    score.mean_loss,
+                    score.accuracy,
+                )
+        return losses
+
     def run_phases(self, phases: Sequence[Phase], checkpoint: Path) -> list[dict[str, Any]]:
         """Train through all phases, from the checkpoint if there is one.
 
-        After each epoch the state is kept in ``checkpoint``.
+        After each epoch the state is kept in ``checkpoint``; an initialisation that is
+        interrupted is done again.
 
         Returns
         -------
@@ -362,6 +414,8 @@ class Trainer:
             if state["halving"] is None:
                 if phase:
                     self.optimiser = self._optimiser()
+                else:
+                    self.initialise()
                 if objective.fresh_output:
                     generator = torch.Generator().manual_seed(self.seed + phase)
                     self.network.reset_output(generator)

@@ -61,6 +61,20 @@ class TrainingOptions(Options):
         "whole utterances: `streams` of similar length side by side, and back-propagation from "
         "their end to their beginning.",
     )
+    initialisation: Literal["random", "rbm", "layerwise"] = Field(
+        default="random",
+        description="How the hidden layers of a feed-forward network start (1506.02256, Table "
+        "III). `random`; `rbm`: as a stack of restricted Boltzmann machines with the settings of "
+        "nnet1's `pretrain_dbn.sh`, for sigmoid networks; `layerwise`: one layer is trained on "
+        "hard targets, then the output layer starts afresh on another layer, and so on (Seide et "
+        "al. 2011). Any `targets` are learnt afterwards.",
+    )
+    initialisation_epochs: int = Field(
+        default=3,
+        ge=1,
+        description="Epochs for each layer of `initialisation`, twice as many for the first "
+        "machine of `rbm`. 3 is the `rbm_iter` of Kaldi's Aurora4 recipe; the papers are silent.",
+    )
     epochs: int = Field(
         default=20,
         ge=1,

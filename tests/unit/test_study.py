@@ -148,6 +148,18 @@ def test_a_new_run_or_an_unused_default_changes_no_other_run():
     assert before.corpus_options() == after.corpus_options()
 
 
+def test_a_network_must_suit_its_initialisation():
+    loaded = load_study(study(runs__dnn__training={"initialisation": "rbm"}))
+    assert loaded.run_options("dnn")["training"]["initialisation"] == "rbm"
+    (line,) = mistakes(run_with(training={"initialisation": "layerwise"}))
+    place = "runs.rnn-t2-soft.training.initialisation"
+    assert line == f"{place}: 'layerwise'; a network of kind lstm starts 'random'"
+    config = study(networks__dnn__activation="relu")
+    config["networks"]["dnn"]["training"]["initialisation"] = "rbm"
+    (line,) = mistakes(config)
+    assert line.endswith("initialisation: 'rbm' is for sigmoid units; this network's are relu")
+
+
 def test_a_changed_value_changes_that_run_alone():
     before = load_study(DEFAULT)
     after = load_study(run_with(training={"epochs": 3}))

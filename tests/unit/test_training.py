@@ -15,6 +15,7 @@ from darkknowledge import training
 from darkknowledge.batches import gather_frames
 from darkknowledge.checkpoints import load_network
 from darkknowledge.errors import DataError, DivergenceError, TrainingError
+from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import TrainingOptions
 from darkknowledge.networks.registry import build_network, log_posteriors, stream_log_posteriors
 from darkknowledge.soft_targets import SoftTargets, write_soft_targets
@@ -382,6 +383,60 @@ def test_learns_from_whole_utterances(tmp_path):
     assert result["cv_fa"] > 60
     _, again = run(tmp_path / "b", LSTM, training={"frames": None, "epochs": 6})
     assert again == files
+
+
+DEEP = {**DNN, "layers": 3}
+KT = {"targets": "pretrain", "temperature": 2, "fresh_output": True}
+
+
+@pytest.mark.parametrize("kind", ["rbm", "layerwise"])
+def test_initialised_then_taught(tmp_path, monkeypatch, cache, kind):
+    setting = {
+        "network": DEEP,
+        "targets": KT,
+        "training": {"initialisation": kind, "initialisation_epochs": 2, "epochs": 2},
+        "soft_targets": [cache],
+    }
+    result, undisturbed = run(tmp_path / "whole", **setting)
+    assert result["cv_fa"] > 30
+    rows = [json.loads(line) for line in undisturbed["metrics.jsonl"].splitlines()]
+    assert [row["phase"] for row in rows] == ["soft"] * 2 + ["hard"] * 2
+
+    for place in ("cross_validate", "epoch"):
+        whole, calls = getattr(training.Trainer, place), []
+
+        def dying(self, *arguments, whole=whole, calls=calls):
+            calls.append(arguments)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return whole(self, *arguments)
+
+        monkeypatch.setattr(training.Trainer, place, dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed", **setting)
+        monkeypatch.setattr(training.Trainer, place, whole)
+        _, resumed = run(tmp_path / "killed", **setting)
+        assert resumed == undisturbed
+
+
+def test_layers_are_added_one_by_one():
+    train, cv = (gather_frames(name, *data, PDFS) for name, data in (("a", TRAIN), ("b", CV)))
+    network = build_network(DEEP, 8, PDFS, 1)
+    network.estimate(train.features, train.first, train.last, train.labels)
+    last = network.hidden[2].weight.clone()
+    options = TrainingOptions(initialisation="layerwise", initialisation_epochs=4, batch=64)
+    trainer = training.Trainer("dnn", network, options, train, cv, (None, None), 1)
+    seen = []
+    whole = trainer.epoch
+    trainer.epoch = lambda *arguments: (seen.append(network.depth), whole(*arguments))[1]
+    losses = trainer.grow()
+    assert seen == [1] * 4 + [2] * 4
+    assert all(layer[-1] < 0.9 * layer[0] for layer in losses)
+    assert network.depth == 3 and torch.equal(network.hidden[2].weight, last)
+    logits = network(
+        train.features[window_index(torch.arange(5), train.first[:5], train.last[:5], 2)]
+    )
+    assert logits.shape == (5, PDFS)
 
 
 def test_unvisited_pdfs_have_a_prior():
