@@ -2,7 +2,7 @@
 
 import hashlib
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -199,6 +199,58 @@ def plan_streams(
     offset = np.zeros((total, streams), dtype=np.int64)
     utterance[batch, stream] = np.repeat(order, needed)
     offset[batch, stream] = part * chunk
+    return _chunks(lengths, utterance, offset, chunk, delay, device)
+
+
+def plan_utterances(
+    lengths: np.ndarray,
+    order: np.random.Generator,
+    streams: int,
+    delay: int,
+    device: torch.device | str = "cpu",
+) -> Iterator[StreamBatch]:
+    """Lay whole utterances of similar length side by side, padded to the longest of them.
+
+    Utterances of one length are shuffled among themselves, then the batches as a whole. Like
+    `plan_streams`, but each batch is one chunk that holds its utterances from end to end.
+
+    Parameters
+    ----------
+    lengths : ndarray
+        (U,) frames of each utterance; utterance u starts where the ones before it end.
+    order : Generator
+        Of the order.
+    streams : int
+        Utterances of a batch; places without one are idle in the batch of the longest.
+    delay : int
+        Steps by which the output lags behind.
+    device : torch.device or str
+        Where the tensors are put.
+
+    Yields
+    ------
+    StreamBatch
+        Each frame is labelled once.
+    """
+    shuffled = order.permutation(len(lengths))
+    by_length = shuffled[np.argsort(lengths[shuffled], kind="stable")]
+    idle = -len(lengths) % streams
+    batches = np.concatenate([by_length, np.full(idle, -1)]).reshape(-1, streams)
+    for row in order.permutation(len(batches)):
+        utterances = batches[row : row + 1]
+        steps = int(lengths[utterances[utterances >= 0]].max()) + delay
+        yield from _chunks(lengths, utterances, np.zeros_like(utterances), steps, delay, device)
+
+
+def _chunks(
+    lengths: np.ndarray,
+    utterance: np.ndarray,
+    offset: np.ndarray,
+    chunk: int,
+    delay: int,
+    device: torch.device | str,
+) -> list[StreamBatch]:
+    """Fill chunks with utterances (B, S), -1 for none, from offsets (B, S) into them."""
     busy = utterance >= 0
     length = np.where(busy, lengths[utterance], 1)[:, None]
     start = np.where(busy, (np.cumsum(lengths) - lengths)[utterance], 0)[:, None]
@@ -206,13 +258,13 @@ def plan_streams(
     inputs = torch.from_numpy(start + np.minimum(time, length - 1)).to(device)
     labelled = time - delay
     counts = busy[:, None] & (labelled >= 0) & (labelled < length)
-    owner, place = np.nonzero(counts.reshape(total, -1))
-    sizes = np.bincount(owner, minlength=total).tolist()
+    owner, place = np.nonzero(counts.reshape(len(utterance), -1))
+    sizes = np.bincount(owner, minlength=len(utterance)).tolist()
     outputs = torch.from_numpy(place).to(device).split(sizes)
     frames = torch.from_numpy((start + labelled)[counts]).to(device).split(sizes)
     fresh = busy & (offset == 0)
     keep = torch.from_numpy(~fresh).float()[:, :, None].to(device)
     return [
         StreamBatch(inputs[i], outputs[i], frames[i], keep[i] if fresh[i].any() else None)
-        for i in range(total)
+        for i in range(len(utterance))
     ]

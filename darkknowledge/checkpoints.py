@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from darkknowledge.errors import DataError
+from darkknowledge.failures import problem_of
 from darkknowledge.files import atomic_write
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.registry import build_network
@@ -118,8 +119,10 @@ def load_network(path: str | Path) -> tuple[AcousticNetwork, Tensor, dict[str, A
     Raises
     ------
     DataError
-        If the file is absent, damaged or not a model.
+        If the file is absent, damaged or not a model, or if its training diverged.
     """
+    if problem := problem_of(path):
+        raise DataError(f"{path}: there is no model: {problem}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or content.get("format") != MODEL_FORMAT:

@@ -10,4 +10,8 @@ class DataError(Exception):
 
 
 class TrainingError(Exception):
-    """A training that cannot go on, such as a loss that is no longer a number."""
+    """A training that cannot go on."""
+
+
+class DivergenceError(TrainingError):
+    """A training whose loss rises or is no longer a number; other runs go on without it."""

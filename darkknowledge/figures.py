@@ -1,6 +1,7 @@
 """The figures: one style, the same colour for the same run everywhere, the same bytes each time."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -219,11 +220,12 @@ def draw_learning_curves(
     curves : sequence of mapping
         One for each run and seed: ``run``, ``label``, ``seed``, and ``metrics``, the rows of the
         run's metrics file (``phase``, ``epoch``, ``cv_ce`` in nats per frame, ``cv_fa`` in per
-        cent, ``accepted``).
+        cent, ``accepted``). One with a ``problem`` is left out and named below.
     styles : mapping
         From `run_styles`.
     """
-    curves = [curve for curve in curves if curve["metrics"]]
+    absent = _absent(curves)
+    curves = [curve for curve in curves if curve["metrics"] and not curve.get("problem")]
     order = list(dict.fromkeys(curve["run"] for curve in curves))
     panels = (
         ("cv_ce", "cross-entropy, nats per frame", "Cross-validation loss"),
@@ -254,6 +256,7 @@ def draw_learning_curves(
         )
         figure.legend(handles=handles, loc="outside lower left", ncols=3)
         figure.legend(handles=marks, loc="outside lower right", ncols=2)
+        _name_absent(figure, absent)
     save_figure(figure, stem)
 
 
@@ -272,14 +275,16 @@ def draw_conditions(
     stem : path
         Of the files, without suffix.
     systems : sequence of mapping
-        One for each run and seed: ``run``, ``label`` and ``score``, with ``conditions``: for
-        each, ``errors`` and ``words``. The mean over seeds is drawn.
+        One for each run and seed: ``run``, ``label``, ``seed`` and ``score``, with
+        ``conditions``: for each, ``errors`` and ``words``. The mean over seeds is drawn. One with
+        a ``problem`` is left out and named below.
     styles : mapping
         From `run_styles`.
     names : mapping, optional
         What a condition is, such as ``babble``.
     """
-    systems = [system for system in systems if system.get("score")]
+    absent = _absent(systems)
+    systems = [s for s in systems if s.get("score") and not s.get("problem")]
     order = list(dict.fromkeys(system["run"] for system in systems))
     labels = {system["run"]: system["label"] for system in systems}
     present = {c for system in systems for c in system["score"]["conditions"]}
@@ -326,10 +331,21 @@ def draw_conditions(
         handles, texts = axes.get_legend_handles_labels()
         columns = max(1, min(4, len(order)))
         figure.legend(handles, texts, loc="outside lower center", ncols=columns)
+        _name_absent(figure, absent)
     save_figure(figure, stem)
 
 
-PHASES = {"hard": "-", "soft": (0, (4, 2)), "reg": (0, (6, 1.5, 1, 1.5))}
+PHASES = {"hard": "-", "soft": (0, (4, 2)), "reg": (0, (6, 1.5, 1, 1.5)), "logits": (0, (1, 1))}
+
+
+def _absent(systems: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{s['label']} (seed {s['seed']})" for s in systems if s.get("problem")]
+
+
+def _name_absent(figure: Figure, absent: Sequence[str]) -> None:
+    if absent:
+        text = textwrap.fill(f"Not shown, the training diverged: {', '.join(absent)}.", 120)
+        figure.text(0.01, -0.01, text, va="top", color="#b42318")
 
 
 def _curve(

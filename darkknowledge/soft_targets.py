@@ -11,15 +11,21 @@ Layout, little-endian::
                    states, uint16 per entry, in order of falling probability
                    codes, uint8 or uint16 per entry: the quantised probability
 
+A cache at infinite temperature holds logits, which soft targets tend to there: p = softmax(z / T)
+goes to (1 + (z - mean z) / T) / pdfs. A regression needs the tail that soft targets leave out, so
+that the payload is dense: z - mean z, float16, frame after frame, 2 bytes per pdf. It has no
+counts and no states, and its temperature is null in the header.
+
 The header's digest and the payload's, which stands in the header, are checked on opening; then
 the payload is mapped into memory, so that every student on a machine shares one copy.
 """
 
 import hashlib
 import json
+import math
 import struct
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +34,7 @@ import torch
 from torch import Tensor
 
 from darkknowledge.errors import DataError
+from darkknowledge.failures import problem_of
 from darkknowledge.files import atomic_write
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.progress import logger
@@ -42,6 +49,8 @@ CODES = {
     "log8": (np.dtype("<u1"), np.exp(-LOG_STEP * np.arange(256)).astype(np.float32)),
     "linear16": (np.dtype("<u2"), (np.arange(65536) / 65535).astype(np.float32)),
 }
+LOGITS = "float16"
+DTYPES = {**{name: dtype for name, (dtype, _) in CODES.items()}, LOGITS: np.dtype("<f2")}
 
 
 def file_digest(path: str | Path) -> str:
@@ -112,6 +121,20 @@ def compress(
     return counts.astype("<u2"), states.astype("<u2"), codes, divergence
 
 
+def _encode(
+    array: np.ndarray, temperature: float, options: SoftTargetOptions
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
+    """Yield counts, states, codes and divergence of the frames (N, pdfs) of an utterance."""
+    scores = torch.from_numpy(np.array(array, dtype=np.float32))
+    for block in scores.split(BLOCK):
+        if math.isinf(temperature):
+            centred = (block - block.mean(1, keepdim=True)).numpy()
+            none = np.empty(0, dtype="<u2")
+            yield none, none, centred.astype("<f2"), 0.0
+        else:
+            yield compress(temper(block, temperature).numpy(), options)
+
+
 def write_soft_targets(
     path: str | Path,
     log_posteriors: Iterable[tuple[str, np.ndarray]],
@@ -130,7 +153,7 @@ def write_soft_targets(
     log_posteriors : iterable of (utterance, array)
         The teacher's logits or log posteriors (N, pdfs) at temperature 1.
     temperature : float
-        T of p = softmax(z / T).
+        T of p = softmax(z / T); infinite for the logits z themselves.
     teacher : mapping
         The teacher's identity: ``run``, ``seed`` and ``sha256`` of its model file.
     options : SoftTargetOptions, optional
@@ -169,9 +192,7 @@ def write_soft_targets(
                     f"train the teacher {teacher.get('run')} again"
                 )
             utterances[utterance] = len(array)
-            dense = temper(torch.from_numpy(np.array(array, dtype=np.float32)), temperature)
-            for block in dense.split(BLOCK):
-                *parts, cost = compress(block.numpy(), options)
+            for *parts, cost in _encode(array, temperature, options):
                 divergence += cost
                 for stream, part in zip(streams, parts, strict=True):
                     stream.write(part.tobytes())
@@ -183,19 +204,21 @@ def write_soft_targets(
         for stream in streams:
             for chunk in _chunks(stream):
                 digest.update(chunk)
+        quantisation = LOGITS if math.isinf(temperature) else options.quantisation
+        entries = sizes[2] // DTYPES[quantisation].itemsize
         header = {
-            "temperature": float(temperature),
+            "temperature": _shown(temperature),
             "teacher": dict(sorted(teacher.items())),
             "num_pdfs": int(pdfs),
             "frames": frames,
-            "entries": sizes[1] // 2,
+            "entries": entries,
             "mass": options.mass,
             "most": options.most,
-            "quantisation": options.quantisation,
+            "quantisation": quantisation,
             "arrays": {
-                "counts": ["uint16", frames],
+                "counts": ["uint16", sizes[0] // 2],
                 "states": ["uint16", sizes[1] // 2],
-                "codes": [CODES[options.quantisation][0].name, sizes[1] // 2],
+                "codes": [DTYPES[quantisation].name, entries],
             },
             "payload_bytes": sum(sizes),
             "payload_sha256": digest.hexdigest(),
@@ -235,8 +258,13 @@ def _chunks(stream) -> Iterable[bytes]:
         yield chunk
 
 
-class SoftTargets:
-    """A cache, checked and mapped into memory.
+def _shown(temperature: float) -> float | None:
+    """Return a temperature as the header has it: null where it is infinite."""
+    return None if math.isinf(temperature) else float(temperature)
+
+
+class Cache:
+    """A teacher's targets, checked and mapped into memory.
 
     Parameters
     ----------
@@ -252,7 +280,8 @@ class SoftTargets:
     Raises
     ------
     DataError
-        If the file is absent, not a cache, damaged anywhere, or not what is expected.
+        If the file is absent, not a cache, damaged anywhere, or not what is expected, or if the
+        teacher's training diverged.
     """
 
     def __init__(self, path: str | Path, expected: Mapping[str, Any] | None = None):
@@ -271,16 +300,7 @@ class SoftTargets:
                 f"{path}: the payload does not match its checksum: the file is damaged; "
                 "delete it and run snakemake"
             )
-        frames, entries = self.header["frames"], self.header["entries"]
-        code, table = CODES[self.header["quantisation"]]
-        counts = payload[: 2 * frames].view("<u2")
-        self._states = payload[2 * frames : 2 * (frames + entries)].view("<u2")
-        self._codes = payload[2 * (frames + entries) :].view(code)
         self.num_pdfs = self.header["num_pdfs"]
-        self._check_payload(counts)
-        self._table = table
-        self._pointers = np.zeros(frames + 1, dtype=np.int64)
-        np.cumsum(counts, out=self._pointers[1:])
         starts = np.cumsum([0, *self.header["lengths"]])
         self._places = {
             utterance: (int(start), int(length))
@@ -288,15 +308,14 @@ class SoftTargets:
                 self.header["utterances"], starts[:-1], self.header["lengths"], strict=True
             )
         }
+        self._map(payload)
 
-    def _check_payload(self, counts: np.ndarray) -> None:
-        if int(counts.sum(dtype=np.int64)) != self.header["entries"] or not counts.all():
-            raise DataError(f"{self.path}: the counts do not add up to {self.header['entries']}")
-        if int(self._states.max()) >= self.num_pdfs:
-            raise DataError(
-                f"{self.path}: state {int(self._states.max())}; expected at most "
-                f"{self.num_pdfs - 1}"
-            )
+    def _map(self, payload: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def dense(self, frames: np.ndarray) -> Tensor:
+        """Return the targets (B, pdfs) float32 of some frames (B,) of the cache."""
+        raise NotImplementedError
 
     def __contains__(self, utterance: str) -> bool:
         return utterance in self._places
@@ -332,6 +351,30 @@ class SoftTargets:
             result.append(np.arange(start, start + length))
         return np.concatenate(result)
 
+
+class SoftTargets(Cache):
+    """A cache of posteriors at one temperature; see the base class."""
+
+    def _map(self, payload: np.ndarray) -> None:
+        frames, entries = self.header["frames"], self.header["entries"]
+        code, table = CODES[self.header["quantisation"]]
+        counts = payload[: 2 * frames].view("<u2")
+        self._states = payload[2 * frames : 2 * (frames + entries)].view("<u2")
+        self._codes = payload[2 * (frames + entries) :].view(code)
+        self._check_payload(counts)
+        self._table = table
+        self._pointers = np.zeros(frames + 1, dtype=np.int64)
+        np.cumsum(counts, out=self._pointers[1:])
+
+    def _check_payload(self, counts: np.ndarray) -> None:
+        if int(counts.sum(dtype=np.int64)) != self.header["entries"] or not counts.all():
+            raise DataError(f"{self.path}: the counts do not add up to {self.header['entries']}")
+        if int(self._states.max()) >= self.num_pdfs:
+            raise DataError(
+                f"{self.path}: state {int(self._states.max())}; expected at most "
+                f"{self.num_pdfs - 1}"
+            )
+
     def rows(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the entries of some frames in compressed rows.
 
@@ -361,16 +404,41 @@ class SoftTargets:
         return rows, self._states[entries].astype(np.int64), probabilities
 
     def dense(self, frames: np.ndarray) -> Tensor:
-        """Return the soft targets (B, pdfs) float32 of some frames (B,)."""
+        """Return the posteriors (B, pdfs) float32 of some frames (B,) of the cache."""
         rows, states, probabilities = self.rows(np.asarray(frames))
         result = np.zeros(len(frames) * self.num_pdfs, dtype=np.float32)
         result[rows * self.num_pdfs + states] = probabilities
         return torch.from_numpy(result.reshape(len(frames), self.num_pdfs))
 
 
+class Logits(Cache):
+    """A cache of logits of zero mean; see the base class."""
+
+    def _map(self, payload: np.ndarray) -> None:
+        self._logits = payload.view("<f2").reshape(self.header["frames"], self.num_pdfs)
+
+    def dense(self, frames: np.ndarray) -> Tensor:
+        """Return the logits (B, pdfs) float32 of some frames (B,) of the cache."""
+        return torch.from_numpy(self._logits[np.asarray(frames)].astype(np.float32))
+
+
+def open_cache(path: str | Path, temperature: float, num_pdfs: int) -> Cache:
+    """Open a cache of soft targets at a temperature or, where that is infinite, of logits.
+
+    Raises
+    ------
+    DataError
+        As from `Cache`.
+    """
+    kind = Logits if math.isinf(temperature) else SoftTargets
+    return kind(path, {"temperature": _shown(temperature), "num_pdfs": num_pdfs})
+
+
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Check and read the header; return it and where the payload starts."""
     mend = "delete the file and run snakemake"
+    if problem := problem_of(path):
+        raise DataError(f"{path}: there are no soft targets: {problem}")
     try:
         with open(path, "rb") as file:
             fixed = file.read(FIXED)
@@ -393,14 +461,17 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     header = json.loads(body[:length])
     try:
         entries, frames = header["entries"], header["frames"]
-        width = CODES[header["quantisation"]][0].itemsize
+        width = DTYPES[header["quantisation"]].itemsize
+        dense = header["quantisation"] == LOGITS
+        payload = width * entries if dense else 2 * frames + (2 + width) * entries
         sound = (
-            header["payload_bytes"] == 2 * frames + (2 + width) * entries
+            header["payload_bytes"] == payload
+            and (not dense or entries == frames * header["num_pdfs"])
             and sum(header["lengths"]) == frames
             and len(header["lengths"]) == len(set(header["utterances"]))
             and min(header["lengths"]) > 0
             and 0 < header["num_pdfs"] <= 65535
-            and header["temperature"] > 0
+            and (dense if header["temperature"] is None else header["temperature"] > 0)
             and len(header["payload_sha256"]) == 64
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -41,10 +41,11 @@ class Run(TargetOptions):
     """A network trained on some targets; soft targets come from the teacher, another run."""
 
     network: str = Field(description="Name of an entry of `networks`.")
-    teacher: str | None = Field(
+    teacher: str | Annotated[list[str], Field(min_length=1)] | None = Field(
         default=None,
         description="Name of the run whose soft targets are learnt; each seed of this run "
-        "learns from the same seed of the teacher.",
+        "learns from the same seed of the teacher. A list of names is an ensemble: the mean of "
+        "their posteriors, each at the temperature, is learnt (1503.02531, section 5).",
     )
     label: str | None = Field(
         default=None, description="Name of the run in tables and figures; its key when absent."
@@ -53,6 +54,11 @@ class Run(TargetOptions):
         default_factory=dict,
         description="Training options that differ from those of the network's entry.",
     )
+
+    @property
+    def teachers(self) -> list[str]:
+        """List the names of the teachers; there is none on hard targets."""
+        return _names(self.teacher)
 
 
 class Table(Options):
@@ -198,11 +204,18 @@ class Study:
         found: dict[str, None] = {}
         waiting = list(self.table_runs)
         while waiting:
-            teacher = self.runs[waiting.pop(0)].teacher
-            if teacher is not None and teacher not in found:
-                found[teacher] = None
-                waiting.append(teacher)
+            for teacher in self.runs[waiting.pop(0)].teachers:
+                if teacher not in found:
+                    found[teacher] = None
+                    waiting.append(teacher)
         return list(found)
+
+
+def _names(teacher: Any) -> list[Any]:
+    """Return one name, several or none as a list."""
+    if isinstance(teacher, list):
+        return teacher
+    return [] if teacher is None else [teacher]
 
 
 def plain(options: BaseModel) -> dict[str, Any]:
@@ -331,18 +344,19 @@ def _mapping(checker: _Checker, config: Mapping, key: str) -> dict:
 
 
 def _check_cycles(checker: _Checker, runs: dict[str, Run]) -> None:
-    seen: set[str] = set()
+    done: set[str] = set()
+
+    def follow(name: str, chain: list[str]) -> None:
+        if name in chain:
+            names = " -> ".join([*chain[chain.index(name) :], name])
+            checker.add(f"runs.{name}.teacher", f"a cycle of teachers: {names}")
+        elif name in runs and name not in done:
+            for teacher in runs[name].teachers:
+                follow(teacher, [*chain, name])
+            done.add(name)
+
     for start in runs:
-        chain = [start]
-        while (teacher := runs[chain[-1]].teacher) in runs:
-            if teacher in chain:
-                cycle = chain[chain.index(teacher) :]
-                if not seen.intersection(cycle):
-                    names = " -> ".join([*cycle, teacher])
-                    checker.add(f"runs.{teacher}.teacher", f"a cycle of teachers: {names}")
-                seen.update(cycle)
-                break
-            chain.append(teacher)
+        follow(start, [])
 
 
 def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, names) -> Run | None:
@@ -351,8 +365,12 @@ def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, name
         if "network" in value:
             checker.named(f"{path}.network", value["network"], networks, "network")
         teacher = value.get("teacher")
-        if teacher is not None:
-            checker.named(f"{path}.teacher", teacher, names, "run")
+        teachers = _names(teacher)
+        for one in teachers:
+            if isinstance(one, str):
+                checker.named(f"{path}.teacher", one, names, "run")
+        if len(set(map(str, teachers))) < len(teachers):
+            checker.add(f"{path}.teacher", f"{teachers}; each teacher may stand there once")
         targets = value.get("targets", "hard")
         if targets == "hard" and teacher is not None:
             checker.add(f"{path}.teacher", "a run on hard targets has no teacher; remove the key")
@@ -361,6 +379,16 @@ def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, name
                 f"{path}.teacher", f"missing; targets '{targets}' are learnt from a teacher"
             )
     return checker.validate(Run, value, path)
+
+
+def _check_initialisation(
+    checker: _Checker, name: str, training: TrainingOptions, network: NetworkOptions
+) -> None:
+    how, path = training.initialisation, f"runs.{name}.training.initialisation"
+    if how != "random" and network.kind != "dnn":
+        checker.add(path, f"'{how}'; a network of kind {network.kind} starts 'random'")
+    elif how == "rbm" and network.activation != "sigmoid":
+        checker.add(path, f"'rbm' is for sigmoid units; this network's are {network.activation}")
 
 
 def load_study(config: Mapping[str, Any]) -> Study:
@@ -442,6 +470,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             )
             if merged is not None:
                 training[key] = merged
+                _check_initialisation(checker, key, merged, network)
     if not runs:
         checker.add("runs", "empty; a study trains at least one run")
     _check_cycles(checker, typed_runs)

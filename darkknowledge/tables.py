@@ -14,7 +14,13 @@ from darkknowledge.errors import DataError
 from darkknowledge.files import read_json, write_text
 from darkknowledge.papers import OTHER_CORPUS, PAPERS
 
-TARGET_NAMES = {"hard": "Hard", "soft": "Soft", "reg": "Soft+Hard", "pretrain": "Soft, Hard"}
+TARGET_NAMES = {
+    "hard": "Hard",
+    "soft": "Soft",
+    "reg": "Soft+Hard",
+    "pretrain": "Soft, Hard",
+    "logits": "Logits",
+}
 
 # column, heading, digits after the point; in the order of the paper's table
 COLUMNS = (
@@ -199,17 +205,12 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
         As from `table_rows`.
     """
     summaries = spec.get("summaries") or [None] * len(spec["systems"])
-    results = [
-        {
-            "run": run,
-            "seed": seed,
-            "summary": read_json(summary) if summary else None,
-            "score": read_json(score),
-        }
-        for (run, seed), summary, score in zip(
-            spec["systems"], summaries, spec["scores"], strict=True
-        )
-    ]
+    results = []
+    for (run, seed), summary, score in zip(spec["systems"], summaries, spec["scores"], strict=True):
+        found = {"summary": read_json(summary) if summary else None, "score": read_json(score)}
+        if problem := found["score"].get("problem"):
+            found = {"problem": problem}
+        results.append({"run": run, "seed": seed, **found})
     return table_rows(spec["rows"], results, spec.get("paper"))
 
 

@@ -1,11 +1,20 @@
 """The objectives: what the gradient at the logits is, phase by phase."""
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from darkknowledge.networks.options import TargetOptions
+
+
+class Teacher(Protocol):
+    """What an objective asks of the teacher's targets of a set."""
+
+    entropy: float
+    power: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,19 @@ class Objective:
         return total
 
     @property
+    def has_teacher(self) -> bool:
+        """Whether the loss needs soft targets."""
+        return self.soft > 0
+
+    def floor(self, teacher: Teacher | None) -> float:
+        """Return what the loss per frame cannot fall below."""
+        return self.soft * teacher.entropy if self.soft else 0.0
+
+    def ignorance(self, teacher: Teacher | None, num_pdfs: int) -> float:
+        """Return the loss per frame of a network that finds all pdfs equally probable."""
+        return self.mass * math.log(num_pdfs)
+
+    @property
     def mass(self) -> float:
         """Sum of a frame's targets at student temperature 1."""
         return self.hard + self.soft
@@ -78,6 +100,42 @@ class Objective:
             share = torch.full((len(labels), 1), self.hard, device=soft.device, dtype=soft.dtype)
             targets.scatter_add_(1, labels[:, None], share)
         return targets
+
+
+@dataclass(frozen=True)
+class LogitMatching:
+    """Regression on the teacher's logits (Ba and Caruana, 1312.6184).
+
+    A softmax does not see a constant added to its logits, so the student's z and the teacher's
+    v both have their mean over pdfs taken off. The loss of a frame and its gradient are::
+
+        loss    = ½ Σ_j (z_j - v_j)²
+        d/dz_j  = z_j - v_j
+
+    It is what soft targets tend to at high temperature in teacher and student: with C pdfs,
+    C T² times the gradient of the soft cross-entropy tends to z_j - v_j (1503.02531, section
+    2.1).
+    """
+
+    name: str = "logits"
+    fresh_output: bool = False
+    has_teacher: bool = True
+
+    def loss(self, logits: Tensor, labels: Tensor, soft: Tensor | None = None) -> Tensor:
+        """Compute the loss summed over frames from teacher's logits ``soft`` of zero mean."""
+        centred = logits - logits.mean(1, keepdim=True)
+        return 0.5 * (centred - soft).square().sum()
+
+    def floor(self, teacher: Teacher | None) -> float:
+        """Return what the loss per frame cannot fall below."""
+        return 0.0
+
+    def ignorance(self, teacher: Teacher | None, num_pdfs: int) -> float:
+        """Return the loss per frame of a network that finds all pdfs equally probable."""
+        return 0.5 * teacher.power
+
+
+Phase = Objective | LogitMatching
 
 
 class _SoftCrossEntropy(torch.autograd.Function):
@@ -97,7 +155,7 @@ class _SoftCrossEntropy(torch.autograd.Function):
         return gradient * d_loss, None, None
 
 
-def objectives(options: TargetOptions) -> list[Objective]:
+def objectives(options: TargetOptions) -> list[Phase]:
     """List the phases of a training, each with its objective.
 
     Parameters
@@ -106,7 +164,7 @@ def objectives(options: TargetOptions) -> list[Objective]:
 
     Returns
     -------
-    list of Objective
+    list of Objective or LogitMatching
         One, or two for `pretrain`: soft, then hard (1505.04630, section 3).
     """
     soft_side = {"student_temperature": options.student_temperature}
@@ -116,6 +174,8 @@ def objectives(options: TargetOptions) -> list[Objective]:
         return [hard]
     if options.targets == "soft":
         return [soft]
+    if options.targets == "logits":
+        return [LogitMatching()]
     if options.targets == "reg":
         scale = options.temperature**2 if options.scale == "t_squared" else 1.0
         return [Objective("reg", hard=options.alpha, soft=scale, **soft_side)]

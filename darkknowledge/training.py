@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,17 +13,18 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from darkknowledge.batches import FrameSet, gather_frames, plan_streams
+from darkknowledge.batches import FrameSet, gather_frames, plan_streams, plan_utterances
 from darkknowledge.checkpoints import load_checkpoint, save_checkpoint, save_model, state_key
-from darkknowledge.errors import DataError, TrainingError
+from darkknowledge.errors import DataError, DivergenceError
 from darkknowledge.files import write_json, write_jsonl
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import NetworkOptions, TargetOptions, TrainingOptions
+from darkknowledge.networks.rbm import pretrain_stack
 from darkknowledge.networks.registry import build_network, count_parameters
 from darkknowledge.progress import Stopwatch, logger
-from darkknowledge.soft_targets import SoftTargets
-from darkknowledge.targets import Objective, objectives
+from darkknowledge.soft_targets import Cache, open_cache
+from darkknowledge.targets import Objective, Phase, objectives
 
 CHECK_EVERY = 100
 REPORT_SECONDS = 30
@@ -80,9 +81,9 @@ class Halving:
 
 
 class TeacherTargets:
-    """Soft targets of the frames of a set: the mean of one or more teachers' posteriors."""
+    """Soft targets, or logits, of the frames of a set: the mean of one or more teachers'."""
 
-    def __init__(self, caches: Sequence[SoftTargets], frames: FrameSet):
+    def __init__(self, caches: Sequence[Cache], frames: FrameSet):
         self.caches = caches
         self.positions = [c.positions(frames.utterances, frames.lengths) for c in caches]
 
@@ -99,10 +100,17 @@ class TeacherTargets:
     @cached_property
     def entropy(self) -> float:
         """Mean entropy per frame in nats: what the soft cross-entropy cannot fall below."""
-        total = 0.0
-        for frames in torch.arange(len(self.positions[0])).split(SCORING_FRAMES):
-            total += torch.special.entr(self.dense(frames)).sum().item()
-        return total / len(self.positions[0])
+        return self._mean(torch.special.entr)
+
+    @cached_property
+    def power(self) -> float:
+        """Mean per frame of the sum of squares: what logits of zero leave unexplained, twice."""
+        return self._mean(torch.square)
+
+    def _mean(self, value: Callable[[Tensor], Tensor]) -> float:
+        frames = torch.arange(len(self.positions[0]))
+        total = sum(value(self.dense(part)).sum().item() for part in frames.split(SCORING_FRAMES))
+        return total / len(frames)
 
 
 @dataclass
@@ -142,7 +150,7 @@ def _batches(
     network: AcousticNetwork,
     data: FrameSet,
     order: np.random.Generator | None,
-    sizes: Sequence[int],
+    sizes: Sequence[int | None],
     bf16: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield logits (B, pdfs) and the frames (B,) that they label, minibatch by minibatch."""
@@ -158,13 +166,16 @@ def _batches(
             yield logits.float(), frames
         return
     streams, chunk = sizes
-    if order is None:
-        utterances = np.argsort(-data.lengths, kind="stable")
+    streams = min(streams, len(data.lengths))
+    if chunk is None:
+        plan = plan_utterances(data.lengths, order, streams, network.delay, device)
     else:
-        utterances = order.permutation(len(data.lengths))
-    streams = min(streams, len(utterances))
+        utterances = np.argsort(-data.lengths, kind="stable")
+        if order is not None:
+            utterances = order.permutation(len(data.lengths))
+        plan = plan_streams(data.lengths, utterances, streams, chunk, network.delay, device)
     state = network.initial_state(streams)
-    for batch in plan_streams(data.lengths, utterances, streams, chunk, network.delay, device):
+    for batch in plan:
         if batch.keep is not None:
             state = [tuple(value * batch.keep for value in layer) for layer in state]
         with precision:
@@ -178,7 +189,7 @@ def _batches(
 def evaluate(
     network: AcousticNetwork,
     data: FrameSet,
-    objective: Objective,
+    objective: Phase,
     teacher: TeacherTargets | None = None,
 ) -> Score:
     """Measure a network on a set.
@@ -188,21 +199,20 @@ def evaluate(
     network : AcousticNetwork
     data : FrameSet
         On the network's device.
-    objective : Objective
+    objective : Objective or LogitMatching
     teacher : TeacherTargets or None
-        Needed if the objective has a soft term.
+        Needed if the objective has soft targets.
 
     Returns
     -------
     Score
     """
     sizes = {"frames": (SCORING_FRAMES,), "streams": (SCORING_STREAMS, SCORING_CHUNK)}
-    floor = objective.soft * teacher.entropy if objective.soft else 0.0
-    score = Score(0.0, 0.0, 0.0, 0, floor)
+    score = Score(0.0, 0.0, 0.0, 0, objective.floor(teacher))
     for logits, frames in _batches(network, data, None, sizes[network.feed]):
         labels = data.labels[frames]
         hard = torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-        if objective.soft:
+        if objective.has_teacher:
             score.loss += objective.loss(logits, labels, teacher.dense(frames)).item()
         else:
             score.loss += objective.hard * hard
@@ -246,6 +256,7 @@ class Trainer:
         self.seed = seed
         self.weights = list(network.parameters())
         self.optimiser = self._optimiser()
+        self.rows: list[dict[str, Any]] = []
 
     def _optimiser(self) -> torch.optim.Optimizer:
         options = self.options
@@ -254,15 +265,15 @@ class Trainer:
             return torch.optim.SGD(self.weights, momentum=options.momentum, **common)
         return torch.optim.Adam(self.weights, betas=(options.momentum, 0.999), **common)
 
-    def fail(self, phase: str, epoch: int, learning_rate: float, problem: str) -> TrainingError:
+    def fail(self, phase: str, epoch: int, learning_rate: float, problem: str) -> DivergenceError:
         """Make the error of a training that diverges."""
-        return TrainingError(
+        return DivergenceError(
             f"{self.run} seed {self.seed}: {problem} in phase '{phase}', epoch {epoch}, at "
             f"learning rate {learning_rate:.3g}; lower `learning_rate` (a third is a good try) "
             "or `clip`"
         )
 
-    def epoch(self, objective: Objective, phase: int, epoch: int, learning_rate: float) -> Score:
+    def epoch(self, objective: Phase, phase: int, epoch: int, learning_rate: float) -> Score:
         """Train for one epoch; return the measurements on the way."""
         options = self.options
         for group in self.optimiser.param_groups:
@@ -272,16 +283,19 @@ class Trainer:
         if self.network.feed == "streams":
             sizes = (options.streams, options.frames)
         # The frames of a full minibatch: a smaller one, such as the last, moves less far.
-        size = 1 if options.loss == "sum" else math.prod(sizes)
+        # Without a number of steps they are the frames of utterances of mean length.
+        mean_length = len(self.train) / len(self.train.lengths)
+        size = math.prod(mean_length if length is None else length for length in sizes)
+        size = 1 if options.loss == "sum" else size
         totals = torch.zeros(2, dtype=torch.float64, device=self.train.features.device)
-        floor = objective.soft * self.teachers[0].entropy if objective.soft else 0.0
+        floor = objective.floor(self.teachers[0])
         began = reported = time.perf_counter()
         done = 0
         bf16 = options.precision == "bf16"
         batches = _batches(self.network, self.train, order, sizes, bf16)
         for number, (logits, frames) in enumerate(batches, 1):
             labels = self.train.labels[frames]
-            soft = self.teachers[0].dense(frames) if objective.soft else None
+            soft = self.teachers[0].dense(frames) if objective.has_teacher else None
             loss = objective.loss(logits, labels, soft)
             self.optimiser.zero_grad()
             (loss / size).backward()
@@ -311,7 +325,7 @@ class Trainer:
             raise self.fail(objective.name, epoch, learning_rate, "the loss is not a number")
         return Score(loss_sum, math.nan, correct_sum, done, floor)
 
-    def cross_validate(self, objective: Objective) -> Score:
+    def cross_validate(self, objective: Phase) -> Score:
         """Measure the objective on the cross-validation set."""
         return evaluate(self.network, self.cv, objective, self.teachers[1])
 
@@ -327,10 +341,61 @@ class Trainer:
         self.network.load_state_dict(snapshot["network"])
         self.optimiser.load_state_dict(_copied(snapshot["optimiser"]))
 
-    def run_phases(self, phases: Sequence[Objective], checkpoint: Path) -> list[dict[str, Any]]:
+    def initialise(self) -> None:
+        """Give the hidden layers their first weights, where they are not random."""
+        if self.options.initialisation == "rbm":
+            epochs = self.options.initialisation_epochs
+            pretrain_stack(self.run, self.network, self.train, epochs, self.seed)
+        elif self.options.initialisation == "layerwise":
+            self.grow()
+
+    def grow(self) -> list[list[float]]:
+        """Train the hidden layers on hard targets one more at a time.
+
+        Each time the output layer starts afresh and all layers learn, at a constant learning
+        rate (Seide et al. 2011, discriminative pre-training). The last layer is only added.
+
+        Returns
+        -------
+        list of list of float
+            By depth and epoch the loss on the training set.
+        """
+        hard, rate = Objective("hard", hard=1.0, soft=0.0), self.options.learning_rate
+        generator = torch.Generator().manual_seed(self.seed)
+        losses: list[list[float]] = []
+        for depth in range(1, len(self.network.hidden) + 1):
+            self.network.depth = depth
+            self.network.reset_output(generator)
+            self.optimiser = self._optimiser()
+            if depth == len(self.network.hidden):
+                break
+            losses.append([])
+            ignorance = hard.ignorance(None, self.network.num_pdfs)
+            start = max(self.cross_validate(hard).mean_loss, ignorance)
+            for epoch in range(1, self.options.initialisation_epochs + 1):
+                # The order is another than in the phases 0 and 1.
+                score = self.epoch(hard, 1 + depth, epoch, rate)
+                losses[-1].append(score.mean_loss)
+                if score.mean_loss > DIVERGED * start:
+                    problem = f"the loss is {score.mean_loss:.4g}, above its start {start:.4g},"
+                    raise self.fail(f"layer {depth}", epoch, rate, problem)
+                logger.info(
+                    "%s seed %d, layer %d of %d, epoch %d: loss %.3f, FA %.1f %%",
+                    self.run,
+                    self.seed,
+                    depth,
+                    len(self.network.hidden),
+                    epoch,
+                    score.mean_loss,
+                    score.accuracy,
+                )
+        return losses
+
+    def run_phases(self, phases: Sequence[Phase], checkpoint: Path) -> list[dict[str, Any]]:
         """Train through all phases, from the checkpoint if there is one.
 
-        After each epoch the state is kept in ``checkpoint``.
+        After each epoch the state is kept in ``checkpoint``; an initialisation that is
+        interrupted is done again.
 
         Returns
         -------
@@ -338,6 +403,7 @@ class Trainer:
             One row per epoch.
         """
         state = self._resume(checkpoint)
+        self.rows = state["rows"]
         for phase in range(state["phase"], len(phases)):
             objective = phases[phase]
             last = phase == len(phases) - 1
@@ -348,13 +414,16 @@ class Trainer:
             if state["halving"] is None:
                 if phase:
                     self.optimiser = self._optimiser()
+                else:
+                    self.initialise()
                 if objective.fresh_output:
                     generator = torch.Generator().manual_seed(self.seed + phase)
                     self.network.reset_output(generator)
                 start = self.cross_validate(objective)
                 state["halving"] = asdict(Halving.begin(rate, start.mean_loss, self.options))
-                ignorance = objective.mass * math.log(self.network.num_pdfs) - start.floor
-                state["start"], state["epoch"] = max(start.mean_loss, ignorance), 0
+                ignorance = objective.ignorance(self.teachers[1], self.network.num_pdfs)
+                state["start"] = max(start.mean_loss, ignorance - start.floor)
+                state["epoch"] = 0
             halving = Halving(**state["halving"])
             best = self.snapshot()
             watch = Stopwatch((limit - state["epoch"]) * len(self.train))
@@ -509,8 +578,8 @@ def train_network(
     ------
     DataError
         If data or caches cannot be used.
-    TrainingError
-        If the training diverges.
+    DivergenceError
+        If the training diverges; ``metrics`` then holds the epochs before.
     """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -520,9 +589,8 @@ def train_network(
     phases = objectives(target_options)
     train_frames = gather_frames("training set", *train, num_pdfs)
     cv_frames = gather_frames("cross-validation set", *cv, num_pdfs)
-    expected = {"temperature": target_options.temperature, "num_pdfs": num_pdfs}
-    caches = [SoftTargets(path, expected) for path in soft_targets]
-    if not caches and any(phase.soft for phase in phases):
+    caches = [open_cache(path, target_options.cache_temperature, num_pdfs) for path in soft_targets]
+    if not caches and any(phase.has_teacher for phase in phases):
         raise DataError(
             f"{run}: targets '{target_options.targets}' need a soft-target cache; give a teacher"
         )
@@ -568,7 +636,12 @@ def train_network(
         len(cv_frames),
         num_pdfs,
     )
-    rows = trainer.run_phases(phases, checkpoint)
+    try:
+        rows = trainer.run_phases(phases, checkpoint)
+    except DivergenceError:
+        write_jsonl(metrics, trainer.rows)
+        checkpoint.unlink(missing_ok=True)
+        raise
     hard = Objective("hard", hard=1.0, soft=0.0)
     on_train = evaluate(network, trainer.train, hard)
     on_cv = evaluate(network, trainer.cv, hard)

@@ -16,7 +16,7 @@ LOGS = f"{R}/logs"
 BENCHMARKS = f"{R}/benchmarks"
 GMM_STAGES = study.hmm.stages
 SETS = ("train", "dev", "test")
-TEMPERATURES = sorted({f"{run.temperature:g}" for run in study.runs.values()})
+TEMPERATURES = sorted({f"{run.cache_temperature:g}" for run in study.runs.values()})
 SYSTEMS = [[run, seed] for run in study.table_runs for seed in study.seeds]
 RUN_SEEDS = [f"{run}/seed{seed}" for run, seed in SYSTEMS]
 TABLE_FORMATS = ("csv", "md", "tex", "html", "txt")
@@ -85,11 +85,10 @@ def search_options():
 
 
 def soft_targets(wildcards):
-    """Name the soft-target cache that a run learns from, if it has a teacher."""
+    """Name the soft-target caches that a run learns from, one per teacher."""
     run = study.runs[wildcards.run]
-    if run.teacher is None:
-        return []
-    return f"{R}/soft_targets/{run.teacher}/seed{wildcards.seed}/T{run.temperature:g}.soft"
+    cache = f"seed{wildcards.seed}/T{run.cache_temperature:g}.soft"
+    return [f"{R}/soft_targets/{teacher}/{cache}" for teacher in run.teachers]
 
 
 def acoustic_model(wildcards):

@@ -1,6 +1,6 @@
 """Filter banks, frame labels and soft targets to trained networks: teachers and students alike.
 
-Inputs: features/{train,dev}/fbank.scp, alignments/{train,dev}/pdf.scp, the teacher's cache
+Inputs: features/{train,dev}/fbank.scp, alignments/{train,dev}/pdf.scp, the teachers' caches
 Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}
 """
 
@@ -15,7 +15,7 @@ rule train_network:
         dev_cmvn=f"{R}/features/dev/cmvn_fbank.scp",
         dev_utt2spk=f"{R}/data/dev/utt2spk",
         dev_alignments=f"{R}/alignments/dev/pdf.scp",
-        hmm=f"{R}/hmm/tri2b/model.npz",
+        hmm=f"{R}/hmm/{study.hmm.aligner}/model.npz",
         soft_targets=soft_targets,
     output:
         model=f"{R}/networks/{{run}}/seed{{seed}}/model.pt",

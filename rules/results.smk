@@ -81,6 +81,7 @@ rule plot_toy:
 rule plot_learning_curves:
     input:
         metrics=[f"{R}/networks/{system}/metrics.jsonl" for system in RUN_SEEDS],
+        summaries=[f"{R}/networks/{system}/summary.json" for system in RUN_SEEDS],
     output:
         figure=multiext(f"{R}/figures/learning_curves", *[f".{kind}" for kind in FIGURE_FORMATS]),
     log:

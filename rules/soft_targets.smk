@@ -1,7 +1,7 @@
 """A teacher's posteriors at one temperature, written once for all of its students.
 
 Inputs: networks/{run}/seed{seed}/model.pt, features/{train,dev}/fbank.scp
-Outputs: soft_targets/{run}/seed{seed}/T{temperature}.soft
+Outputs: soft_targets/{run}/seed{seed}/T{temperature}.soft, at T = inf the logits
 """
 
 

@@ -7,6 +7,7 @@ import torch
 from darkknowledge.adaptation import SEARCH, System, adapt_system
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.decoding import Graph, decode_each, evenly
+from darkknowledge.failures import pass_on
 from darkknowledge.files import read_json, write_json
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.options import SatOptions
@@ -18,6 +19,7 @@ from darkknowledge.progress import start_logging
 start_logging(snakemake.log[0])
 torch.set_num_threads(1)
 given, made = snakemake.input, snakemake.output
+pass_on(given, made)
 options = DecodingOptions(**snakemake.params.decoding)
 tuning = read_json(given.tuning)
 search = {key: tuning[key] for key in SEARCH}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from darkknowledge.failures import problem_of
 from darkknowledge.figures import draw_conditions, run_styles
 from darkknowledge.files import read_json
 from darkknowledge.progress import start_logging
@@ -9,7 +10,13 @@ from darkknowledge.progress import start_logging
 start_logging(snakemake.log[0])
 labels = {row["run"]: row["label"] for row in snakemake.params.rows}
 systems = [
-    {"run": run, "label": labels[run], "score": read_json(path)}
-    for (run, _), path in zip(snakemake.params.systems, snakemake.input.scores, strict=True)
+    {
+        "run": run,
+        "label": labels[run],
+        "seed": seed,
+        "score": read_json(path),
+        "problem": problem_of(path),
+    }
+    for (run, seed), path in zip(snakemake.params.systems, snakemake.input.scores, strict=True)
 ]
 draw_conditions(Path(snakemake.output.figure[0]).with_suffix(""), systems, run_styles(labels))

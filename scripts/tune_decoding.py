@@ -7,6 +7,7 @@ import torch
 from darkknowledge.adaptation import System, tune_system
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.decoding import evenly
+from darkknowledge.failures import pass_on
 from darkknowledge.files import write_json
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.options import SatOptions
@@ -15,6 +16,7 @@ from darkknowledge.progress import start_logging
 start_logging(snakemake.log[0])
 torch.set_num_threads(1)
 given = snakemake.input
+pass_on(given, snakemake.output)
 options = DecodingOptions(**snakemake.params.decoding)
 data = read_data_directory(Path(given.data).parent)
 speaker = {u: data.speaker[u] for u in evenly(data.wav, options.tuning_utterances)}

@@ -7,11 +7,13 @@ import torch
 from darkknowledge.acoustic import acoustic_scores
 from darkknowledge.archives import write_archive
 from darkknowledge.datadir import read_data_directory
+from darkknowledge.failures import pass_on
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 given = snakemake.input
+pass_on(given, snakemake.output)
 data = read_data_directory(Path(given.data).parent)
 write_archive(
     snakemake.output.scores[1],

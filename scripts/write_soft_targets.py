@@ -1,10 +1,11 @@
-"""Write a teacher's soft targets at one temperature, for training and cross-validation."""
+"""Write a teacher's soft targets at one temperature, or its logits, for both sets of frames."""
 
 import torch
 
 from darkknowledge.acoustic import network_features
 from darkknowledge.checkpoints import load_network
 from darkknowledge.datadir import read_table
+from darkknowledge.failures import pass_on
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.networks.registry import stream_log_posteriors
 from darkknowledge.progress import start_logging
@@ -13,6 +14,7 @@ from darkknowledge.soft_targets import file_digest, write_soft_targets
 start_logging(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 given = snakemake.input
+pass_on(given, snakemake.output)
 network, _, _ = load_network(given.model)
 if torch.cuda.is_available():
     network.cuda()

@@ -38,8 +38,11 @@ class AcousticNetwork(nn.Module):
         raise NotImplementedError
 
     def reset_output(self, generator: torch.Generator) -> None:
-        """Start the output layer afresh."""
-        glorot_(self.output, generator)
+        """Start the output layer afresh, on any device with the generator of the CPU."""
+        size = self.output.in_features, self.output.out_features
+        fresh = nn.utils.skip_init(nn.Linear, *size)
+        glorot_(fresh, generator)
+        self.output.load_state_dict(fresh.state_dict())
 
     def utterance_logits(self, features: list[Tensor]) -> list[Tensor]:
         """Compute the logits of whole utterances, row t for frame t.

@@ -22,6 +22,11 @@ class Dnn(AcousticNetwork):
         Outputs.
     generator : torch.Generator
         Source of the initial weights.
+
+    Attributes
+    ----------
+    depth : int
+        Hidden layers in use, all but while they are added one by one.
     """
 
     feed = "frames"
@@ -53,6 +58,7 @@ class Dnn(AcousticNetwork):
                         layer.bias.copy_(-0.5 * layer.weight.sum(1))
             self.hidden.append(layer)
             size = options.units
+        self.depth = options.layers
         self.output = nn.Linear(size, num_pdfs)
         glorot_(self.output, generator)
 
@@ -67,15 +73,22 @@ class Dnn(AcousticNetwork):
             self.shift.copy_(-mean)
             self.scale.copy_(1 / deviation)
 
-    def forward(self, windows: Tensor) -> Tensor:
-        """Compute logits (B, pdfs) of windows (B, 2 context + 1, D)."""
+    def activations(self, windows: Tensor, depth: int) -> Tensor:
+        """Compute what the hidden layers up to a depth make of windows (B, 2 context + 1, D).
+
+        At depth 0 it is the input, transformed.
+        """
         if self.lda:
             layer = nn.functional.linear(windows.flatten(1), self.lda_matrix, self.lda_offset)
         else:
             layer = ((windows + self.shift) * self.scale).flatten(1)
-        for affine in self.hidden:
+        for affine in self.hidden[:depth]:
             layer = self.activation(affine(layer))
-        return self.output(layer)
+        return layer
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Compute logits (B, pdfs) of windows (B, 2 context + 1, D)."""
+        return self.output(self.activations(windows, self.depth))
 
     def utterance_logits(self, features: list[Tensor]) -> list[Tensor]:
         """Compute the logits of whole utterances; see the base class."""

@@ -4,6 +4,7 @@ The description of each field, with its unit, the reason for its default and the
 configuration reference. Nothing heavy is imported here.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -52,11 +53,27 @@ class TrainingOptions(Options):
         "(latest text of 1505.04630); 32 keep a core busy: a 256-cell layer trains at about "
         "34,000 frames/s, with 8 streams at about 28,000.",
     )
-    frames: int = Field(
+    frames: int | None = Field(
         default=20,
         ge=1,
         description="Steps of truncated back-propagation through time; the state is carried on "
-        "to the next chunk of the same utterance. 20 in the latest text of 1505.04630.",
+        "to the next chunk of the same utterance. 20 in the latest text of 1505.04630. null for "
+        "whole utterances: `streams` of similar length side by side, and back-propagation from "
+        "their end to their beginning.",
+    )
+    initialisation: Literal["random", "rbm", "layerwise"] = Field(
+        default="random",
+        description="How the hidden layers of a feed-forward network start (1506.02256, Table "
+        "III). `random`; `rbm`: as a stack of restricted Boltzmann machines with the settings of "
+        "nnet1's `pretrain_dbn.sh`, for sigmoid networks; `layerwise`: one layer is trained on "
+        "hard targets, then the output layer starts afresh on another layer, and so on (Seide et "
+        "al. 2011). Any `targets` are learnt afterwards.",
+    )
+    initialisation_epochs: int = Field(
+        default=3,
+        ge=1,
+        description="Epochs for each layer of `initialisation`, twice as many for the first "
+        "machine of `rbm`. 3 is the `rbm_iter` of Kaldi's Aurora4 recipe; the papers are silent.",
     )
     epochs: int = Field(
         default=20,
@@ -220,10 +237,12 @@ SOFT_ONLY = ("temperature", "student_temperature")
 class TargetOptions(Options):
     """What a run is trained on."""
 
-    targets: Literal["hard", "soft", "reg", "pretrain"] = Field(
+    targets: Literal["hard", "soft", "reg", "pretrain", "logits"] = Field(
         default="hard",
         description="`hard`: the states of the forced alignment. `soft`: the teacher's "
-        "posteriors. `reg`: both at once, alpha·hard + soft. `pretrain`: soft, then hard.",
+        "posteriors. `reg`: both at once, alpha·hard + soft. `pretrain`: soft, then hard. "
+        "`logits`: the teacher's logits by squared error (Ba and Caruana, 1312.6184), which "
+        "1505.04630 tried and found worse; their cache holds 2 bytes per pdf and frame.",
     )
     temperature: float = Field(
         default=1.0,
@@ -262,11 +281,17 @@ class TargetOptions(Options):
             "soft": SOFT_ONLY,
             "reg": (*SOFT_ONLY, "alpha", "scale"),
             "pretrain": (*SOFT_ONLY, "fresh_output"),
+            "logits": (),
         }[self.targets]
         for name in TargetOptions.model_fields:
             if name != "targets" and name in self.model_fields_set and name not in used:
                 raise ValueError(f"{name} has no effect on targets '{self.targets}'; remove it")
         return self
+
+    @property
+    def cache_temperature(self) -> float:
+        """Temperature of the teacher's cache; infinite for logits, what soft targets tend to."""
+        return math.inf if self.targets == "logits" else self.temperature
 
 
 class SoftTargetOptions(Options):

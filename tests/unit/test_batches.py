@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darkknowledge.batches import gather_frames, plan_streams
+from darkknowledge.batches import gather_frames, plan_streams, plan_utterances
 from darkknowledge.errors import DataError
 
 
@@ -53,6 +53,46 @@ def test_first_free_stream_takes_the_next_utterance():
     assert [b.inputs.T.tolist() for b in batches] == [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]
     assert batches[0].keep.tolist() == [[0], [0]]
     assert batches[1].keep.tolist() == [[1], [0]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    streams=st.integers(1, 5),
+    delay=st.integers(0, 6),
+    seed=st.integers(0, 3),
+)
+def test_whole_utterances_stand_side_by_side(lengths, streams, delay, seed):
+    lengths = np.array(lengths)
+    starts = np.cumsum(lengths) - lengths
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    batches = list(plan_utterances(lengths, np.random.default_rng(seed), streams, delay))
+    labelled, members = [], []
+    for batch in batches:
+        inputs, outputs, frames = (t.numpy() for t in (batch.inputs, batch.outputs, batch.frames))
+        steps, stream = np.divmod(outputs, streams)
+        assert inputs.shape == (lengths[owner[frames]].max() + delay, streams)
+        for place in np.unique(stream):
+            (utterance,) = np.unique(owner[frames[stream == place]])
+            first, last = starts[utterance], starts[utterance] + lengths[utterance] - 1
+            expected = np.minimum(first + np.arange(len(inputs)), last)
+            assert inputs[:, place].tolist() == expected.tolist()
+            assert batch.keep[place, 0] == 0
+        assert (steps == frames - starts[owner[frames]] + delay).all()
+        labelled += frames.tolist()
+        members.append(lengths[np.unique(owner[frames])])
+    assert sorted(labelled) == list(range(lengths.sum()))
+    members.sort(key=lambda part: (part.min(), part.max()))
+    assert all(a.max() <= b.min() for a, b in zip(members, members[1:], strict=False))
+
+
+def test_the_order_of_batches_is_that_of_the_seed():
+    lengths = np.repeat([5, 6, 7, 8], 3)
+    orders = [
+        [batch.frames.tolist() for batch in plan_utterances(lengths, generator, 3, 2)]
+        for generator in map(np.random.default_rng, (1, 1, 2))
+    ]
+    assert orders[0] == orders[1] != orders[2]
 
 
 FEATURES = {"a": np.zeros((3, 2), np.float32), "b": np.ones((2, 2), np.float32)}

@@ -37,6 +37,31 @@ def curves():
     ]
 
 
+def note_of(monkeypatch, draw):
+    """Draw, and return all that is written outside of the axes."""
+    figures_saved = []
+    monkeypatch.setattr(figures, "save_figure", lambda figure, stem: figures_saved.append(figure))
+    draw()
+    (figure,) = figures_saved
+    texts = [text.get_text() for text in figure.texts]
+    drawn = {line.get_label() for axes in figure.axes for line in axes.get_lines()}
+    plt.close(figure)
+    return texts, drawn
+
+
+def test_what_diverged_is_left_out_and_named(tmp_path, monkeypatch):
+    broken = {"run": "lost", "label": "Lost", "seed": 3, "problem": "the loss is 1e9"}
+    learning = [*curves()[:3], {**broken, "metrics": rows("hard")}]
+    texts, _ = note_of(monkeypatch, lambda: draw_learning_curves("x", learning, STYLES))
+    assert texts == ["Not shown, the training diverged: Lost (seed 3)."]
+    conditions = [*systems()[:2], {**broken, "score": {"problem": "the loss is 1e9"}}]
+    texts, drawn = note_of(monkeypatch, lambda: draw_conditions("x", conditions, STYLES))
+    assert texts == ["Not shown, the training diverged: Lost (seed 3)."]
+    assert "DNN" in drawn and "Lost" not in drawn
+    texts, _ = note_of(monkeypatch, lambda: draw_conditions("x", systems()[:2], STYLES))
+    assert texts == []
+
+
 def systems():
     conditions = ("01", "02", "08", "14")
     score = {"conditions": {c: {"errors": int(c), "words": 100} for c in conditions}}

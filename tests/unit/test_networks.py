@@ -171,6 +171,7 @@ def test_projection_must_be_smaller():
         {"targets": "reg", "fresh_output": True},
         {"targets": "pretrain", "scale": "one"},
         {"targets": "soft", "temperature": 0},
+        {"targets": "logits", "temperature": 2},
     ],
 )
 def test_targets_refuse_what_has_no_effect(options):

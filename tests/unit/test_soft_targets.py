@@ -11,6 +11,7 @@ from darkknowledge.soft_targets import (
     SoftTargets,
     compress,
     file_digest,
+    open_cache,
     temper,
     write_soft_targets,
 )
@@ -60,6 +61,21 @@ def test_stored_targets(tmp_path, quantisation, mass):
     size = (tmp_path / "T2.soft").stat().st_size
     assert header["bytes_per_frame"] * 15 == pytest.approx(header["payload_bytes"], abs=0.1)
     assert header["payload_bytes"] < size
+
+
+def test_logits_are_stored_whole(tmp_path):
+    header = write(tmp_path / "Tinf.soft", temperature=float("inf"))
+    assert header["temperature"] is None and header["bytes_per_frame"] == 180
+    cache = open_cache(tmp_path / "Tinf.soft", float("inf"), 90)
+    scores = np.concatenate(list(SCORES.values()))
+    expected = scores - scores.mean(1, keepdims=True)
+    found = cache.dense(cache.positions(list(SCORES), LENGTHS)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-6)
+    with pytest.raises(DataError, match="temperature is None; expected 2.0"):
+        open_cache(tmp_path / "Tinf.soft", 2.0, 90)
+    write(tmp_path / "T2.soft")
+    with pytest.raises(DataError, match="temperature is 2.0; expected None"):
+        open_cache(tmp_path / "T2.soft", float("inf"), 90)
 
 
 def test_most_limits_the_states(tmp_path):

@@ -65,6 +65,11 @@ def test_a_misspelt_key_names_the_nearest():
             "runs.rnn-t2-soft.training.epohcs: unknown key; did you",
         ),
         ({"teacher": "rnn-t2-soft"}, "a cycle of teachers: rnn-t2-soft -> rnn-t2-soft"),
+        ({"teacher": ["dnn", "rnn-t2-soft"]}, "a cycle of teachers: rnn-t2-soft -> rnn-t2-soft"),
+        ({"teacher": ["dnn", "dnm"]}, "runs.rnn-t2-soft.teacher: no run 'dnm'; did you mean 'dnn'"),
+        ({"teacher": ["dnn", "dnn"]}, "['dnn', 'dnn']; each teacher may stand there once"),
+        ({"teacher": []}, "runs.rnn-t2-soft.teacher"),
+        ({"teacher": [["dnn"]]}, "runs.rnn-t2-soft.teacher"),
     ],
 )
 def test_a_wrong_run_is_named(changes, expected):
@@ -77,6 +82,17 @@ def test_a_longer_cycle_is_named_once():
     cycles = [line for line in mistakes(config) if "cycle" in line]
     assert len(cycles) == 1
     assert "dnn -> rnn-t1-soft -> dnn" in cycles[0] or "rnn-t1-soft -> dnn -> rnn" in cycles[0]
+
+
+def test_teachers_may_be_an_ensemble():
+    config = run_with(teacher=["dnn", "rnn-0"])
+    loaded = load_study(config)
+    assert loaded.runs["rnn-t2-soft"].teachers == ["dnn", "rnn-0"]
+    assert loaded.runs["dnn"].teachers == []
+    assert loaded.teachers() == ["dnn", "rnn-0"]
+    config["runs"]["rnn-0"].update(targets="soft", teacher=["dnn", "rnn-t2-soft"])
+    cycles = [line for line in mistakes(config) if "cycle" in line]
+    assert len(cycles) == 1 and "rnn-0 -> rnn-t2-soft -> rnn-0" in cycles[0]
 
 
 def test_tables_seeds_and_top_level_are_checked_together():
@@ -130,6 +146,18 @@ def test_a_new_run_or_an_unused_default_changes_no_other_run():
     for run in before.runs:
         assert before.run_options(run) == after.run_options(run)
     assert before.corpus_options() == after.corpus_options()
+
+
+def test_a_network_must_suit_its_initialisation():
+    loaded = load_study(study(runs__dnn__training={"initialisation": "rbm"}))
+    assert loaded.run_options("dnn")["training"]["initialisation"] == "rbm"
+    (line,) = mistakes(run_with(training={"initialisation": "layerwise"}))
+    place = "runs.rnn-t2-soft.training.initialisation"
+    assert line == f"{place}: 'layerwise'; a network of kind lstm starts 'random'"
+    config = study(networks__dnn__activation="relu")
+    config["networks"]["dnn"]["training"]["initialisation"] = "rbm"
+    (line,) = mistakes(config)
+    assert line.endswith("initialisation: 'rbm' is for sigmoid units; this network's are relu")
 
 
 def test_a_changed_value_changes_that_run_alone():

@@ -5,12 +5,15 @@ import pytest
 
 from darkknowledge.corpora.conditions import group
 from darkknowledge.errors import DataError
+from darkknowledge.failures import mark
+from darkknowledge.files import write_json
 from darkknowledge.papers import PAPERS
 from darkknowledge.scoring import Counts, Score
 from darkknowledge.tables import (
     html_table,
     latex_table,
     markdown_table,
+    read_table_rows,
     table_notes,
     table_rows,
     terminal_table,
@@ -79,6 +82,22 @@ def test_one_seed_has_no_deviation():
         assert "±" not in text and "pm" not in text
         assert "nan" not in text.lower()
     assert "One seed" in " ".join(table_notes(table))
+
+
+def test_the_files_of_a_run_that_diverged_are_a_gap(tmp_path):
+    spec = {"rows": RUNS, "systems": [], "scores": [], "summaries": []}
+    for run, seed in (("dnn", 1), ("rnn", 1), ("rnn", 2)):
+        names = tmp_path / f"{run}{seed}.score.json", tmp_path / f"{run}{seed}.summary.json"
+        found = result(run, seed, 4)
+        for name, key in zip(names, ("score", "summary"), strict=True):
+            write_json(name, found[key])
+            if (run, seed) == ("rnn", 2):
+                mark([name], "rnn seed 2: the loss is 1e+30")
+            spec[{"score": "scores", "summary": "summaries"}[key]].append(name)
+        spec["systems"].append([run, seed])
+    table = read_table_rows(spec)
+    assert list(table["problem"]) == ["", "seed 2: rnn seed 2: the loss is 1e+30"]
+    assert list(table["seeds"]) == [1, 1] and table["wer"].notna().all()
 
 
 def test_a_lost_run_is_a_gap_with_its_reason():

@@ -14,7 +14,8 @@ import torch
 from darkknowledge import training
 from darkknowledge.batches import gather_frames
 from darkknowledge.checkpoints import load_network
-from darkknowledge.errors import DataError, TrainingError
+from darkknowledge.errors import DataError, DivergenceError, TrainingError
+from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import TrainingOptions
 from darkknowledge.networks.registry import build_network, log_posteriors, stream_log_posteriors
 from darkknowledge.soft_targets import SoftTargets, write_soft_targets
@@ -69,6 +70,12 @@ def cache(tmp_path_factory):
     network, _, _ = load_network(folder / "dnn" / "model.pt")
     scores = stream_log_posteriors(network, {**TRAIN[0], **CV[0]})
     write_soft_targets(folder / "T2.soft", scores, 2.0, {"run": "dnn", "seed": 1})
+    write_soft_targets(
+        folder / "Tinf.soft",
+        stream_log_posteriors(network, {**TRAIN[0], **CV[0]}),
+        float("inf"),
+        {"run": "dnn", "seed": 1},
+    )
     return folder / "T2.soft"
 
 
@@ -116,6 +123,17 @@ def test_learns_from_a_teacher(tmp_path, cache, targets, phases):
     rows = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
     assert list(dict.fromkeys(row["phase"] for row in rows)) == phases
     assert all(row["cv_loss"] > 0 for row in rows)
+
+
+def test_learns_the_logits_of_a_teacher(tmp_path, cache):
+    logits = cache.parent / "Tinf.soft"
+    result, files = run(
+        tmp_path / "a", LSTM, {"targets": "logits"}, {"epochs": 6}, soft_targets=[logits]
+    )
+    assert result["cv_fa"] > 50
+    rows = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
+    assert {row["phase"] for row in rows} == {"logits"}
+    assert 0 < rows[-1]["cv_loss"] < 0.7 * rows[0]["cv_loss"]
 
 
 def test_mean_of_teachers(cache):
@@ -243,9 +261,31 @@ def test_outputs_written_again_after_a_late_kill(tmp_path, monkeypatch):
 def test_divergence_is_named(tmp_path, rate):
     options = {"optimiser": "sgd", "learning_rate": rate, "clip": None}
     with pytest.raises(
-        TrainingError, match=r"run seed 1: the loss is .* epoch 1, at learning rate"
+        DivergenceError, match=r"run seed 1: the loss is .* epoch 1, at learning rate"
     ):
         run(tmp_path / "a", {**DNN, "activation": "relu"}, training=options)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["metrics.jsonl"]
+
+
+def test_divergence_keeps_the_epochs_before(tmp_path, monkeypatch):
+    whole = training.Trainer.epoch
+
+    def diverging(self, objective, phase, epoch, learning_rate):
+        score = whole(self, objective, phase, epoch, learning_rate)
+        score.loss *= 10 if epoch == 3 else 1
+        return score
+
+    monkeypatch.setattr(training.Trainer, "epoch", diverging)
+    with pytest.raises(DivergenceError, match="above its start .* epoch 3"):
+        run(tmp_path / "a", DNN)
+    assert len((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert not list((tmp_path / "state").iterdir())
+
+
+def test_other_errors_are_no_divergence(tmp_path):
+    with pytest.raises(TrainingError, match="lda: 99 dimensions") as caught:
+        run(tmp_path / "a", {**DNN, "lda": 99})
+    assert not isinstance(caught.value, DivergenceError)
 
 
 def nnet1_scheduler(losses, start):
@@ -309,6 +349,94 @@ def test_sum_is_the_mean_with_a_larger_rate(tmp_path):
     result, _ = run(tmp_path / "a", DNN, training=options)
     other, _ = run(tmp_path / "b", DNN, training={**options, "loss": "sum", "learning_rate": 0.01})
     assert other["cv_loss"] == pytest.approx(result["cv_loss"], rel=2e-2 if short else 1e-4)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_whole_utterances_sum_the_gradients_of_each(layers):
+    network = build_network({**LSTM, "layers": layers}, 8, PDFS, 0)
+    data = gather_frames("train", *TRAIN, PDFS)
+    objective = Objective("hard", 1.0, 0.0)
+
+    def gradient(frames, sizes):
+        network.zero_grad()
+        order = np.random.default_rng(3)
+        seen = 0
+        for logits, index in training._batches(network, frames, order, sizes):
+            objective.loss(logits, frames.labels[index]).backward()
+            seen += len(index)
+        assert seen == len(frames)
+        return [weight.grad.clone() for weight in network.parameters()]
+
+    together = gradient(data, (7, None))
+    alone = [
+        gradient(gather_frames(u, {u: TRAIN[0][u]}, {u: TRAIN[1][u]}, PDFS), (1, None))
+        for u in TRAIN[0]
+    ]
+    for ours, parts in zip(together, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(ours, sum(parts), rtol=1e-4, atol=1e-4)
+    truncated = gradient(data, (7, 5))
+    assert not torch.allclose(together[0], truncated[0], rtol=1e-4, atol=1e-4)
+
+
+def test_learns_from_whole_utterances(tmp_path):
+    result, files = run(tmp_path / "a", LSTM, training={"frames": None, "epochs": 6})
+    assert result["cv_fa"] > 60
+    _, again = run(tmp_path / "b", LSTM, training={"frames": None, "epochs": 6})
+    assert again == files
+
+
+DEEP = {**DNN, "layers": 3}
+KT = {"targets": "pretrain", "temperature": 2, "fresh_output": True}
+
+
+@pytest.mark.parametrize("kind", ["rbm", "layerwise"])
+def test_initialised_then_taught(tmp_path, monkeypatch, cache, kind):
+    setting = {
+        "network": DEEP,
+        "targets": KT,
+        "training": {"initialisation": kind, "initialisation_epochs": 2, "epochs": 2},
+        "soft_targets": [cache],
+    }
+    result, undisturbed = run(tmp_path / "whole", **setting)
+    assert result["cv_fa"] > 30
+    rows = [json.loads(line) for line in undisturbed["metrics.jsonl"].splitlines()]
+    assert [row["phase"] for row in rows] == ["soft"] * 2 + ["hard"] * 2
+
+    for place in ("cross_validate", "epoch"):
+        whole, calls = getattr(training.Trainer, place), []
+
+        def dying(self, *arguments, whole=whole, calls=calls):
+            calls.append(arguments)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return whole(self, *arguments)
+
+        monkeypatch.setattr(training.Trainer, place, dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed", **setting)
+        monkeypatch.setattr(training.Trainer, place, whole)
+        _, resumed = run(tmp_path / "killed", **setting)
+        assert resumed == undisturbed
+
+
+def test_layers_are_added_one_by_one():
+    train, cv = (gather_frames(name, *data, PDFS) for name, data in (("a", TRAIN), ("b", CV)))
+    network = build_network(DEEP, 8, PDFS, 1)
+    network.estimate(train.features, train.first, train.last, train.labels)
+    last = network.hidden[2].weight.clone()
+    options = TrainingOptions(initialisation="layerwise", initialisation_epochs=4, batch=64)
+    trainer = training.Trainer("dnn", network, options, train, cv, (None, None), 1)
+    seen = []
+    whole = trainer.epoch
+    trainer.epoch = lambda *arguments: (seen.append(network.depth), whole(*arguments))[1]
+    losses = trainer.grow()
+    assert seen == [1] * 4 + [2] * 4
+    assert all(layer[-1] < 0.9 * layer[0] for layer in losses)
+    assert network.depth == 3 and torch.equal(network.hidden[2].weight, last)
+    logits = network(
+        train.features[window_index(torch.arange(5), train.first[:5], train.last[:5], 2)]
+    )
+    assert logits.shape == (5, PDFS)
 
 
 def test_unvisited_pdfs_have_a_prior():

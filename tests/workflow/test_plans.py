@@ -34,6 +34,16 @@ def test_the_reference_task_takes_lexicon_and_language_model_as_they_are(project
     assert not jobs & {"estimate_lm"}
 
 
+def test_a_network_has_the_pdfs_of_its_aligner(project, tmp_path):
+    path = tmp_path / "adapted.yaml"
+    hmm = {"stages": ["mono", "tri1", "tri2b", "tri3b"], "aligner": "tri3b"}
+    path.write_text(yaml.safe_dump({"name": "adapted", "hmm": hmm}))
+    model = "results/adapted/networks/dnn/seed1/model.pt"
+    plan = project.run("-n", model, config=str(path)).stdout
+    inputs = plan.split("rule train_network:")[1].split("output:")[0]
+    assert "hmm/tri3b/model.npz" in inputs and "hmm/tri2b/model.npz" not in inputs
+
+
 def kaldi_study(folder: Path) -> Path:
     """Write a study on data directories made elsewhere, and these directories."""
     for name in ("train", "dev", "test"):

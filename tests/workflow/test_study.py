@@ -117,6 +117,42 @@ def test_a_new_run_retrains_nothing_that_exists(copy):
     assert trained(copy.planned(config=config)) == new
 
 
+def test_an_ensemble_teaches_with_a_cache_of_each_member(copy):
+    run = {"network": "dnn", "targets": "soft", "teacher": ["dnn", "rnn-0"], "temperature": 2}
+    config = overlay(copy, runs={"both": run}, tables={"table1": {"runs": ["both"]}})
+    new = results_of("both") | {"write_soft_targets:rnn-0:1:2"}
+    assert trained(copy.planned(config=config)) == new
+
+
+def test_a_run_that_diverges_leaves_a_gap_and_stops_nothing_else(copy):
+    training = {"optimiser": "sgd", "learning_rate": 1000000.0}
+    runs = {
+        "wild": {"network": "lstm", "targets": "hard", "training": training},
+        "learner": {"network": "dnn", "targets": "soft", "teacher": ["dnn", "wild"]},
+    }
+    names = ["dnn", "rnn-0", "rnn-t2-pretrain", "wild", "learner"]
+    config = overlay(copy, runs=runs, tables={"table1": {"runs": names}})
+    copy.run(config=config)
+    table = {row["run"]: row for row in csv.DictReader(open(copy.results / "tables/table1.csv"))}
+    for run in ("dnn", "rnn-0", "rnn-t2-pretrain"):
+        assert table[run]["wer"] and table[run]["cv_fa"] and not table[run]["problem"]
+    for run in ("wild", "learner"):
+        assert not table[run]["wer"] and not table[run]["cv_fa"]
+        assert "wild seed 1: the loss is" in table[run]["problem"]
+        assert "at learning rate 1e+06; lower `learning_rate`" in table[run]["problem"]
+        folder = copy.results / "decode" / run / "seed1"
+        assert "wild" in json.loads((folder / "score.json").read_text())["problem"]
+        assert (folder / "hypotheses.trn").read_bytes() == b""
+    assert "wild seed 1: the loss is" in (copy.results / "summary.txt").read_text()
+    figure = (copy.results / "figures" / "learning_curves.svg").read_text()
+    assert "Not shown, the training diverged" in figure
+    assert "Nothing to be done" in copy.run(config=config).stdout
+    training["learning_rate"] = 0.01
+    config = overlay(copy, runs=runs, tables={"table1": {"runs": names}})
+    expected = results_of("wild") | results_of("learner") | {"write_soft_targets:wild:1:1"}
+    assert trained(copy.planned(config=config)) == expected
+
+
 def test_another_lattice_beam_makes_the_lattices_alone(copy):
     jobs = trained(copy.planned(config=overlay(copy, decoding={"lattice_beam": 2})))
     assert len(jobs) == 6 and all(job.startswith("make_lattices:") for job in jobs)
