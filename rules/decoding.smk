@@ -63,6 +63,7 @@ rule decode:
         code=code("decode"),
         adaptation=system_adaptation,
         decoding=search_options(),
+        frame_shift=study.features.frame_shift,
     script:
         "../scripts/decode.py"
 
