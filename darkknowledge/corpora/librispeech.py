@@ -9,14 +9,14 @@ from pathlib import Path
 from darkknowledge.corpora import checks, noise
 from darkknowledge.corpora.assembly import Clean, Scene, write_set
 from darkknowledge.corpora.checks import Door, Fault
-from darkknowledge.corpora.lexicon import copy_lexicon, read_lexicon
 from darkknowledge.corpora.mixing import RATE
 from darkknowledge.corpora.normalise import sentences
 from darkknowledge.corpora.options import LibrispeechOptions
 from darkknowledge.corpora.recordings import Recording, write_recordings
 from darkknowledge.corpora.seeds import generator
 from darkknowledge.errors import DataError
-from darkknowledge.files import write_lines
+from darkknowledge.files import read_lines, write_lines
+from darkknowledge.lexicon import copy_lexicon, read_lexicon
 from darkknowledge.progress import logger
 
 UNKNOWN = "<UNK>"
@@ -70,10 +70,7 @@ def read_transcripts(path: Path) -> Iterator[tuple[str, list[str]]]:
     DataError
         If the file is not UTF-8.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
+    lines = read_lines(path)
     for line in lines:
         fields = line.split()
         if fields:
