@@ -315,7 +315,7 @@ def make_set(options: KaldiOptions, set_name: str, folder: str | Path, threads: 
     Recordings are named in ``wav.scp`` where they lie; pieces of recordings are cut out into
     ``audio``. Where all features were made elsewhere, the audio is not read.
     """
-    _check_folders(options)
+    options.require()
     folder = Path(folder)
     given = options.path(getattr(options, set_name))
     door = Door(f"{given}, {set_name} set", options.skip)
@@ -356,26 +356,17 @@ def read_sentences(options: KaldiOptions) -> Iterator[list[str]]:
     DataError
         If a file or folder is absent or empty, not UTF-8, or holds a mark of a sentence's end.
     """
-    for name in options.lm_text:
-        path = options.path(name)
-        files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-        if not path.exists() or not files:
-            raise DataError(f"lm_text: {path} holds no text; put .txt files there")
-        for file in files:
-            try:
-                lines = file.read_text(encoding="utf-8").splitlines()
-            except UnicodeDecodeError as error:
-                raise DataError(f"{file}: not UTF-8 ({error}); save it as UTF-8") from None
-            empty = True
-            for number, line in enumerate(lines, 1):
-                words = line.split()
-                if "<s>" in words or "</s>" in words:
-                    raise DataError(f"{file}:{number}: <s> or </s> in the text; remove it")
-                if words:
-                    empty = False
-                    yield words
-            if empty:
-                raise DataError(f"{file}: no sentence; remove it from lm_text, or mend it")
+    for file in options.text_files():
+        empty = True
+        for number, line in enumerate(read_lines(file), 1):
+            words = line.split()
+            if "<s>" in words or "</s>" in words:
+                raise DataError(f"{file}:{number}: <s> or </s> in the text; remove it")
+            if words:
+                empty = False
+                yield words
+        if empty:
+            raise DataError(f"{file}: no sentence; remove it from lm_text, or mend it")
 
 
 def make_language(options: KaldiOptions, folder: str | Path) -> None:
@@ -384,7 +375,7 @@ def make_language(options: KaldiOptions, folder: str | Path) -> None:
     The lexicon is written as it is. The text is `lm_text` and the training transcripts, with
     ``<UNK>`` for words outside the lexicon; there is none where a language model is given.
     """
-    _check_folders(options)
+    options.require()
     folder = Path(folder)
     path = options.path(options.lexicon)
     lexicon = read_lexicon(path)
@@ -403,9 +394,3 @@ def make_language(options: KaldiOptions, folder: str | Path) -> None:
         (" ".join(word if word in lexicon else UNKNOWN for word in line) for line in sentences),
     )
     logger.info("text: %d sentences, %d words", len(sentences), sum(map(len, sentences)))
-
-
-def _check_folders(options: KaldiOptions) -> None:
-    problems = options.problems(Path(options.data_root))
-    if problems:
-        raise DataError("\n".join(problems))
