@@ -418,22 +418,22 @@ class ShardWorker:
         silent = np.zeros(self.model.num_pdfs, dtype=bool)
         silent[self.model.tuples[np.isin(self.model.tuples[:, 0], self.phones.silence), 2]] = True
         second = torch.zeros(size, size * size, dtype=torch.float64, device=self.device)
-        frames = 0.0
+        frames = torch.zeros((), dtype=torch.float64, device=self.device)
         ordered = self._frames()
         if ordered is None:
-            return second.view(size, size, size).cpu().numpy(), frames
+            return second.view(size, size, size).cpu().numpy(), 0.0
         pad = functools.partial(torch.nn.functional.pad, pad=(0, 0, 0, 1))
         means = pad(torch.from_numpy(mixtures.means)).to(self.device)
         precisions = pad(torch.from_numpy(mixtures.variances).double().reciprocal()).to(self.device)
         for segment in ordered.segments(mixtures):
-            speech = torch.from_numpy(~silent[segment.pdfs])
-            if not speech.any():
+            speech = np.flatnonzero(~silent[segment.pdfs])
+            if not len(speech):
                 continue
-            speech = speech.to(self.device)
+            speech = torch.from_numpy(speech).to(self.device)
             features = ordered.extended[segment.slots, 1 : 1 + size]
             features = features.unflatten(0, (len(segment.pdfs), -1))[speech]
             rows, posteriors = segment.rows[speech], segment.posteriors[speech]
-            frames += float(posteriors.sum())
+            frames += posteriors.sum(dtype=torch.float64)
             step = max(1, _MLLT_GAUSSIANS // rows.shape[1])
             for x, row, posterior in zip(
                 features.split(step), rows.split(step), posteriors.split(step), strict=True
@@ -443,7 +443,7 @@ class ShardWorker:
                 centred = centred.flatten(0, 1)
                 outer = torch.bmm(centred.transpose(1, 2), centred).double()  # (P g, D, D)
                 second += precisions[row.flatten()].T @ outer.flatten(1)
-        return second.view(size, size, size).cpu().numpy(), frames
+        return second.view(size, size, size).cpu().numpy(), float(frames)
 
     def get_alignments(self) -> dict[str, np.ndarray]:
         """Transitions from 0 of each aligned utterance."""

@@ -6,8 +6,10 @@ import scipy.linalg
 import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from darkknowledge.errors import TrainingError
+from darkknowledge.hmm.fmllr import speaker_statistics
 from darkknowledge.hmm.gmm import (
     SortedFrames,
     estimate,
@@ -150,6 +152,21 @@ def test_groups_hold_every_frame_once_and_little_else(many, device):
     assert len(ordered.extended) < 1.25 * len(frames)
     posteriors = sum(float(segment.posteriors.sum()) for segment in ordered.segments(mixtures))
     assert posteriors == pytest.approx(len(frames), rel=1e-5)
+
+
+def test_tensors_of_different_devices_never_meet(many):
+    mixtures, frames, pdfs = many
+    frames = frames.numpy()
+    with FakeTensorMode(allow_non_fake_inputs=True):  # knows devices and shapes, computes nothing
+        ordered = SortedFrames(torch.from_numpy(frames), pdfs, "cuda")
+        with pytest.raises(RuntimeError, match="numpy"):  # as far as a fake can go
+            ordered.accumulate(mixtures, torch.from_numpy(frames))
+        owner, weights = np.arange(len(pdfs)) % 3, np.ones(len(pdfs))
+        found = speaker_statistics(ordered, owner, weights, 3, mixtures)
+        assert found.linear.device.type == found.quadratic.device.type == "cpu"
+        natural = tuple(part.to("cuda") for part in mixtures.natural())
+        scores = Scorer(mixtures, None, natural)(torch.from_numpy(frames).to("cuda"))
+        assert scores.device.type == "cuda"
 
 
 @pytest.mark.parametrize("device", DEVICES)
