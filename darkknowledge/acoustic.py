@@ -40,13 +40,13 @@ def network_features(
 
 
 def acoustic_scores(
-    model: str | Path, features: str | Path, cmvn: str | Path, speaker: Mapping[str, str]
+    model: HmmModel | str | Path, features: str | Path, cmvn: str | Path, speaker: Mapping[str, str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Score every frame of a set against every pdf.
 
     Parameters
     ----------
-    model : path
+    model : HmmModel or path
         A GMM-HMM (``.npz``) or a network (``.pt``).
     features, cmvn : path
         Indices of MFCC for a GMM-HMM, of filter banks for a network.
@@ -60,8 +60,10 @@ def acoustic_scores(
         Log-likelihoods of a GMM-HMM, speaker-independent where it has such mixtures; log
         posteriors less log priors of a network.
     """
-    if Path(model).suffix == ".npz":
+    hmm = model if isinstance(model, HmmModel) else None
+    if hmm is None and Path(model).suffix == ".npz":
         hmm = HmmModel.read(model)
+    if hmm is not None:
         if hmm.independent is not None:
             hmm = replace(hmm, mixtures=hmm.independent)
         raw = load_features(features, cmvn, speaker, variance=False)

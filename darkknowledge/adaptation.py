@@ -65,7 +65,8 @@ class System:
     def scores(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield utterance and scores float32 (N, pdfs), as the next pass needs them."""
         if not self.transforms:
-            yield from acoustic_scores(self.model, self.features, self.cmvn, self.speaker)
+            model = self.model if self.hmm is None else self.hmm
+            yield from acoustic_scores(model, self.features, self.cmvn, self.speaker)
             return
         for utterance, matrix in self._features():
             yield utterance, self.hmm.log_likelihoods(matrix).numpy()

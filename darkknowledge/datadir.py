@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from darkknowledge.errors import DataError
-from darkknowledge.files import write_lines
+from darkknowledge.files import read_lines, write_lines
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,7 @@ def read_table(path: str | Path) -> dict[str, str]:
     DataError
         If the file is absent, empty or not UTF-8, or a key repeats.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; a Kaldi data directory must hold it") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from None
+    lines = read_lines(path, "a Kaldi data directory must hold it")
     table: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         fields = line.split(maxsplit=1)

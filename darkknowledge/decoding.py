@@ -12,6 +12,7 @@ import kaldi_decoder
 import numpy as np
 
 from darkknowledge.errors import DataError
+from darkknowledge.files import read_symbols
 from darkknowledge.graph.compose import BOUNDARIES, GRAPH, WORDS
 from darkknowledge.graph.fst import Fst, read_fst
 from darkknowledge.graph.hmm_fst import SILENCE_START, WORD_START
@@ -62,7 +63,7 @@ class Graph:
 
     def __init__(self, folder: str | Path):
         folder = Path(folder)
-        self.words = read_words(folder / WORDS)
+        self.words = read_symbols(folder / WORDS)
         self._fst = read_fst(folder / GRAPH)
         self.num_pdfs = int(self._fst.ilabel.max(initial=0))
         highest = int(self._fst.olabel.max(initial=0))
@@ -135,27 +136,6 @@ class Graph:
         if not np.isfinite(scaled.sum()):
             raise DataError(f"{utterance}: a likelihood is a NaN or infinite")
         return np.ascontiguousarray(scaled)
-
-
-def read_words(path: str | Path) -> list[str]:
-    """Read ``words.txt``: a word and its label per line, labels from 0.
-
-    Raises
-    ------
-    DataError
-        If the file is absent or a line is not what it must be.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    words = []
-    for number, line in enumerate(lines):
-        fields = line.split()
-        if len(fields) != 2 or fields[1] != str(number):
-            raise DataError(f"{path}:{number + 1}: {line!r}; expected 'word {number}'")
-        words.append(fields[0])
-    return words
 
 
 class Decoder:

@@ -1,5 +1,15 @@
 """The errors that a user can mend."""
 
+from collections.abc import Sequence
+
+SHOWN = 20
+
+
+def first_of(problems: Sequence[str], what: str = "more") -> str:
+    """Put problems one to a line, 20 of them and the number of the rest."""
+    rest = len(problems) - SHOWN
+    return "\n".join([*problems[:SHOWN], *([f"and {rest} {what}"] if rest > 0 else [])])
+
 
 class DataError(Exception):
     """Data that cannot be used.

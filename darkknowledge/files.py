@@ -61,6 +61,49 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
+def read_lines(path: str | Path, mend: str = "run snakemake to make it") -> list[str]:
+    """Read the lines of a text file.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8.
+    mend : str
+        What the message says where there is no such file.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {mend}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
+
+
+def read_symbols(path: str | Path) -> list[str]:
+    """Read a symbol table of Kaldi's, ``words.txt`` or ``phones.txt``: the symbols by number.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or a line is not a symbol and its number, counted from 0.
+    """
+    symbols = []
+    for number, line in enumerate(read_lines(path)):
+        fields = line.split()
+        if len(fields) != 2 or fields[1] != str(number):
+            raise DataError(
+                f"{path}:{number + 1}: {line!r}; expected 'symbol {number}'; delete the file and "
+                "run snakemake"
+            )
+        symbols.append(fields[0])
+    return symbols
+
+
 def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
@@ -90,12 +133,8 @@ def read_jsonl(path: str | Path) -> list[dict]:
     DataError
         If the file is absent or a line is not JSON; the message names the line.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from darkknowledge.corpora.conditions import CONDITIONS, group
 from darkknowledge.errors import DataError
-from darkknowledge.files import write_lines
+from darkknowledge.files import read_lines, write_lines
 from darkknowledge.word_errors import Counts, count_errors
 
 FRAME_SHIFT = 0.01
@@ -109,7 +109,7 @@ def read_trn(path: str | Path) -> dict[str, list[str]]:
         If the file is absent, a line has no utterance in parentheses, or one appears twice.
     """
     hypotheses: dict[str, list[str]] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         *words, last = line.split() or [""]
         utterance = last[1:-1]
         if not (last.startswith("(") and last.endswith(")") and utterance):
@@ -163,7 +163,7 @@ def read_ctm(path: str | Path) -> dict[str, list[TimedWord]]:
         If the file is absent or a line is not what it must be.
     """
     words: dict[str, list[TimedWord]] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         fields = line.split()
         if not fields or fields[0].startswith(";;"):
             continue
@@ -178,12 +178,3 @@ def read_ctm(path: str | Path) -> dict[str, list[TimedWord]]:
             )
         words.setdefault(utterance, []).append(timed)
     return words
-
-
-def _lines(path: str | Path) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from None

@@ -30,6 +30,7 @@ rule train_mono:
         "../envs/speech.yaml"
     threads: 2
     resources:
+        gpu=0,
         mem="4GB",
         runtime="4h",
     params:
@@ -60,6 +61,7 @@ rule train_triphones:
         "../envs/speech.yaml"
     threads: 2
     resources:
+        gpu=0,
         mem="4GB",
         runtime="4h",
     params:
@@ -92,6 +94,7 @@ rule align:
         "../envs/speech.yaml"
     threads: 2
     resources:
+        gpu=0,
         mem="4GB",
         runtime="1h",
     params:

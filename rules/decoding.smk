@@ -5,7 +5,8 @@ A system is a GMM stage (`mono`) or a run with its seed (`rnn-0/seed1`).
 Inputs: the model, graph/{stage}/HCLG.fst, features/{dev,test}
 Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}; on demand
 scores/{system}/{set}.{ark,scp}, what Kaldi's decoders need beside the graph; and
-with a lattice beam decode/{system}/{lattices.npz,nbest.txt,nbest_costs.txt,lattice_score.json}
+with a lattice beam decode/{system}/{lattices.npz,nbest.txt,nbest_costs.txt,lattice_score.json},
+and lattices.txt, the lattices for Kaldi's tools
 """
 
 
@@ -63,6 +64,7 @@ rule decode:
         code=code("decode"),
         adaptation=system_adaptation,
         decoding=search_options(),
+        frame_shift=study.features.frame_shift,
     script:
         "../scripts/decode.py"
 
@@ -123,3 +125,25 @@ rule make_lattices:
         decoding=options("decoding"),
     script:
         "../scripts/make_lattices.py"
+
+
+rule write_kaldi_lattices:
+    input:
+        unpack(system_graph),
+        lattices=f"{R}/decode/{{system}}/lattices.npz",
+    output:
+        text=f"{R}/decode/{{system}}/lattices.txt",
+    log:
+        f"{LOGS}/write_kaldi_lattices/{{system}}.log",
+    benchmark:
+        f"{BENCHMARKS}/write_kaldi_lattices/{{system}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="1h",
+    params:
+        code=code("write_kaldi_lattices"),
+    script:
+        "../scripts/write_kaldi_lattices.py"

@@ -21,6 +21,7 @@ align_set(
     folder,
     snakemake.params.hmm,
     threads=snakemake.threads,
+    device="cuda" if snakemake.resources.get("gpu") else "cpu",
     frame_shift=shift,
 )
 check_alignments(folder, given.features, data.text, shift)

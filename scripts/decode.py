@@ -31,6 +31,7 @@ write_trn(made.trn, words)
 write_ctm(
     made.ctm,
     {u: zip(h.words, h.starts, h.ends, strict=True) for u, h in found.items()},
+    snakemake.params.frame_shift / 1000,
 )
 incomplete = sum(not hypothesis.reached_final for hypothesis in found.values())
 write_json(

@@ -16,4 +16,5 @@ train_monophone(
     Path(snakemake.output.model).parent,
     snakemake.params.hmm,
     threads=snakemake.threads,
+    device="cuda" if snakemake.resources.get("gpu") else "cpu",
 )

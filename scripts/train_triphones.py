@@ -18,4 +18,5 @@ train_triphones(
     Path(snakemake.output.model).parent,
     snakemake.params.hmm,
     threads=snakemake.threads,
+    device="cuda" if snakemake.resources.get("gpu") else "cpu",
 )

@@ -1,6 +1,7 @@
 """The door of a corpus: faults of audio and transcripts, all found before any is reported."""
 
 import struct
+import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,12 +12,11 @@ import numpy as np
 import soundfile
 
 from darkknowledge.corpora.options import FaultKind
-from darkknowledge.errors import DataError
+from darkknowledge.errors import DataError, first_of
 from darkknowledge.files import write_lines
 from darkknowledge.progress import logger
 
 KINDS: tuple[str, ...] = get_args(FaultKind)
-SHOWN = 20
 FULL_SCALE = 0.999
 CLIPPED_RUN = 12
 CLIPPED_SHARE = 0.005
@@ -101,14 +101,11 @@ class Door:
         counts = Counter(fault.kind for fault in self.faults)
         fatal = [fault for fault in self.faults if fault.kind not in self.skip]
         if fatal:
-            lines = [f"  {fault}" for fault in fatal[:SHOWN]]
-            if len(fatal) > SHOWN:
-                lines.append(f"  and {len(fatal) - SHOWN} more")
             kinds = sorted({fault.kind for fault in fatal})
             summary = ", ".join(f"{kind} {counts[kind]}" for kind in kinds)
             raise DataError(
                 f"{self.what}: {len(fatal)} faults ({summary})\n"
-                + "\n".join(lines)
+                + textwrap.indent(first_of([str(fault) for fault in fatal]), "  ")
                 + f"\nMend them, or add their kind to `skip` of the corpus: [{', '.join(kinds)}]"
             )
         if report is not None:

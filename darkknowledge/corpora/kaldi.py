@@ -11,13 +11,13 @@ import numpy as np
 import soundfile
 
 from darkknowledge.corpora import checks
-from darkknowledge.corpora.checks import SHOWN, Door, Fault
-from darkknowledge.corpora.lexicon import copy_lexicon, read_lexicon
+from darkknowledge.corpora.checks import Door, Fault
 from darkknowledge.corpora.mixing import RATE
 from darkknowledge.corpora.options import KaldiOptions
 from darkknowledge.corpora.recordings import ONLY_CONDITION, Recording, write_recordings
-from darkknowledge.errors import DataError
-from darkknowledge.files import atomic_write, write_lines
+from darkknowledge.errors import DataError, first_of
+from darkknowledge.files import atomic_write, read_lines, write_lines
+from darkknowledge.lexicon import copy_lexicon, read_lexicon
 from darkknowledge.progress import logger
 
 UNKNOWN = "<UNK>"
@@ -74,12 +74,10 @@ class _Mistakes:
 
     def close(self) -> None:
         if self.found:
-            more = len(self.found) - SHOWN
-            lines = self.found[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
-            raise DataError("\n".join(lines))
+            raise DataError(first_of(self.found))
 
 
-def read_lines(path: Path, door: Door) -> dict[str, tuple[int, str]]:
+def read_numbered(path: Path, door: Door) -> dict[str, tuple[int, str]]:
     """Read a table of Kaldi's: the line's number and the rest of the line by key.
 
     Keys that come again go to the door, and the first line counts.
@@ -89,12 +87,7 @@ def read_lines(path: Path, door: Door) -> dict[str, tuple[int, str]]:
     DataError
         If the file is absent, not UTF-8, has an empty line, or has none.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; a Kaldi data directory must hold it") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
+    lines = read_lines(path, "a Kaldi data directory must hold it")
     table: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(lines, 1):
         key, _, rest = line.strip().replace("\t", " ").partition(" ")
@@ -136,7 +129,7 @@ def read_source(folder: Path, data_root: Path, door: Door, audio: bool = True) -
     """
     mistakes = _Mistakes()
     paths = {}
-    for name, (number, value) in read_lines(folder / "wav.scp", door).items():
+    for name, (number, value) in read_numbered(folder / "wav.scp", door).items():
         problem = _no_file(value) if audio or not value else None
         if problem:
             mistakes.add(f"{folder / 'wav.scp'}:{number}: {name}: {problem}")
@@ -146,7 +139,7 @@ def read_source(folder: Path, data_root: Path, door: Door, audio: bool = True) -
         pieces = _segments(folder / "segments", paths, door, mistakes)
     else:
         pieces = {name: Piece(name) for name in paths}
-    text = {u: line.split() for u, (_, line) in read_lines(folder / "text", door).items()}
+    text = {u: line.split() for u, (_, line) in read_numbered(folder / "text", door).items()}
     where = folder / ("segments" if cut else "wav.scp")
     for name in sorted(text.keys() - pieces.keys()):
         found = f"in {folder / 'text'}, not in {where}"
@@ -189,7 +182,7 @@ def _segments(
     path: Path, recordings: dict[str, Path], door: Door, mistakes: _Mistakes
 ) -> dict[str, Piece]:
     pieces = {}
-    for name, (number, value) in read_lines(path, door).items():
+    for name, (number, value) in read_numbered(path, door).items():
         fields = value.split()
         try:
             recording, start, end = fields[0], float(fields[1]), float(fields[2])
@@ -215,7 +208,7 @@ def _segments(
 def _values(
     path: Path, utterances: dict[str, Piece], what: str, door: Door, mistakes: _Mistakes
 ) -> dict[str, str]:
-    table = read_lines(path, door)
+    table = read_numbered(path, door)
     for name, (number, value) in table.items():
         if len(value.split()) != 1:
             mistakes.add(f"{path}:{number}: {name} {value!r}; expected one {what}")
@@ -322,7 +315,7 @@ def make_set(options: KaldiOptions, set_name: str, folder: str | Path, threads: 
     Recordings are named in ``wav.scp`` where they lie; pieces of recordings are cut out into
     ``audio``. Where all features were made elsewhere, the audio is not read.
     """
-    _check_folders(options)
+    options.require()
     folder = Path(folder)
     given = options.path(getattr(options, set_name))
     door = Door(f"{given}, {set_name} set", options.skip)
@@ -363,26 +356,17 @@ def read_sentences(options: KaldiOptions) -> Iterator[list[str]]:
     DataError
         If a file or folder is absent or empty, not UTF-8, or holds a mark of a sentence's end.
     """
-    for name in options.lm_text:
-        path = options.path(name)
-        files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-        if not path.exists() or not files:
-            raise DataError(f"lm_text: {path} holds no text; put .txt files there")
-        for file in files:
-            try:
-                lines = file.read_text(encoding="utf-8").splitlines()
-            except UnicodeDecodeError as error:
-                raise DataError(f"{file}: not UTF-8 ({error}); save it as UTF-8") from None
-            empty = True
-            for number, line in enumerate(lines, 1):
-                words = line.split()
-                if "<s>" in words or "</s>" in words:
-                    raise DataError(f"{file}:{number}: <s> or </s> in the text; remove it")
-                if words:
-                    empty = False
-                    yield words
-            if empty:
-                raise DataError(f"{file}: no sentence; remove it from lm_text, or mend it")
+    for file in options.text_files():
+        empty = True
+        for number, line in enumerate(read_lines(file), 1):
+            words = line.split()
+            if "<s>" in words or "</s>" in words:
+                raise DataError(f"{file}:{number}: <s> or </s> in the text; remove it")
+            if words:
+                empty = False
+                yield words
+        if empty:
+            raise DataError(f"{file}: no sentence; remove it from lm_text, or mend it")
 
 
 def make_language(options: KaldiOptions, folder: str | Path) -> None:
@@ -391,7 +375,7 @@ def make_language(options: KaldiOptions, folder: str | Path) -> None:
     The lexicon is written as it is. The text is `lm_text` and the training transcripts, with
     ``<UNK>`` for words outside the lexicon; there is none where a language model is given.
     """
-    _check_folders(options)
+    options.require()
     folder = Path(folder)
     path = options.path(options.lexicon)
     lexicon = read_lexicon(path)
@@ -401,7 +385,7 @@ def make_language(options: KaldiOptions, folder: str | Path) -> None:
         return
     train = options.path(options.train) / "text"
     door = Door(str(train), options.skip)
-    transcripts = {u: line.split() for u, (_, line) in read_lines(train, door).items()}
+    transcripts = {u: line.split() for u, (_, line) in read_numbered(train, door).items()}
     door.add(*checks.unpronounced(transcripts, lexicon))
     door.close(folder / "skipped.txt")
     sentences = [*read_sentences(options), *filter(None, transcripts.values())]
@@ -410,9 +394,3 @@ def make_language(options: KaldiOptions, folder: str | Path) -> None:
         (" ".join(word if word in lexicon else UNKNOWN for word in line) for line in sentences),
     )
     logger.info("text: %d sentences, %d words", len(sentences), sum(map(len, sentences)))
-
-
-def _check_folders(options: KaldiOptions) -> None:
-    problems = options.problems(Path(options.data_root))
-    if problems:
-        raise DataError("\n".join(problems))

@@ -9,14 +9,14 @@ from pathlib import Path
 from darkknowledge.corpora import checks, noise
 from darkknowledge.corpora.assembly import Clean, Scene, write_set
 from darkknowledge.corpora.checks import Door, Fault
-from darkknowledge.corpora.lexicon import copy_lexicon, read_lexicon
 from darkknowledge.corpora.mixing import RATE
 from darkknowledge.corpora.normalise import sentences
 from darkknowledge.corpora.options import LibrispeechOptions
 from darkknowledge.corpora.recordings import Recording, write_recordings
 from darkknowledge.corpora.seeds import generator
 from darkknowledge.errors import DataError
-from darkknowledge.files import write_lines
+from darkknowledge.files import read_lines, write_lines
+from darkknowledge.lexicon import copy_lexicon, read_lexicon
 from darkknowledge.progress import logger
 
 UNKNOWN = "<UNK>"
@@ -70,10 +70,7 @@ def read_transcripts(path: Path) -> Iterator[tuple[str, list[str]]]:
     DataError
         If the file is not UTF-8.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
+    lines = read_lines(path)
     for line in lines:
         fields = line.split()
         if fields:
@@ -163,28 +160,17 @@ def read_texts(options: LibrispeechOptions) -> list[list[str]]:
         If a file or folder is absent, not UTF-8 or Latin-1, or holds no sentence.
     """
     found: list[list[str]] = []
-    for name in options.lm_text:
-        path = options.path(name)
-        files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-        if not path.exists() or not files:
-            raise DataError(f"lm_text: {path} holds no text; put .txt files there")
-        for file in files:
-            data = file.read_bytes()
-            try:
-                text = data.decode("utf-8")
-            except UnicodeDecodeError:
-                text = data.decode("latin-1")
-            before = len(found)
-            found.extend(sentences(text))
-            if len(found) == before:
-                raise DataError(f"{file}: no sentence; remove it from lm_text, or mend it")
+    for file in options.text_files():
+        data = file.read_bytes()
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+        before = len(found)
+        found.extend(sentences(text))
+        if len(found) == before:
+            raise DataError(f"{file}: no sentence; remove it from lm_text, or mend it")
     return found
-
-
-def _check_folders(options: LibrispeechOptions) -> None:
-    problems = options.problems(Path(options.data_root))
-    if problems:
-        raise DataError("\n".join(problems))
 
 
 def _noise(options: LibrispeechOptions, set_name: str, door: Door) -> noise.RecordedNoise:
@@ -247,7 +233,7 @@ def make_set(
     options: LibrispeechOptions, set_name: str, folder: str | Path, threads: int = 1
 ) -> None:
     """Make the data directory of a set; see `darkknowledge.corpora.make_set`."""
-    _check_folders(options)
+    options.require()
     folder = Path(folder)
     root = options.path(options.speech)
     door = Door(f"{root}, {set_name} set", options.skip)
@@ -309,7 +295,7 @@ def make_language(options: LibrispeechOptions, folder: str | Path) -> None:
     in the text. Dev and test transcripts are never part of the text. Where the language model
     was made elsewhere, no text is written.
     """
-    _check_folders(options)
+    options.require()
     folder = Path(folder)
     root = options.path(options.speech)
     door = Door(f"{root}, transcripts", options.skip)

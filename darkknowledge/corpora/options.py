@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from darkknowledge.errors import DataError
 from darkknowledge.options import Options
 
 SNR = Annotated[float, Field(ge=-20, le=60)]
@@ -154,18 +155,61 @@ class SyntheticOptions(_NoisyOptions):
         return []
 
 
-class LibrispeechOptions(_NoisyOptions):
+class _GivenOptions(Options):
+    """What corpora made elsewhere share; `lm_text`, `min_seconds` and `max_seconds` too."""
+
+    data_root: str = Field(
+        default="data",
+        description="Folder that relative paths start from; the study fills in its own "
+        "`data_root`.",
+    )
+    skip: tuple[FaultKind, ...] = Field(
+        default=(),
+        description="Kinds of fault that leave an utterance out (no_pronunciation: that map a "
+        "word to <UNK>) instead of stopping; all are counted and listed in skipped.txt.",
+    )
+
+    @model_validator(mode="after")
+    def _check_lengths(self):
+        if self.min_seconds >= self.max_seconds:
+            raise ValueError("min_seconds must be below max_seconds")
+        return self
+
+    def path(self, name: str) -> Path:
+        """Return a configured path, relative ones below ``data_root``."""
+        return Path(self.data_root) / name
+
+    def require(self) -> None:
+        """Raise a DataError if something is absent on this machine."""
+        problems = self.problems(Path(self.data_root))
+        if problems:
+            raise DataError("\n".join(problems))
+
+    def text_files(self) -> list[Path]:
+        """Return the files of the language model's text.
+
+        Raises
+        ------
+        DataError
+            If a file or folder is absent or a folder is empty.
+        """
+        found: list[Path] = []
+        for name in self.lm_text:
+            path = self.path(name)
+            files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+            if not path.exists() or not files:
+                raise DataError(f"lm_text: {path} holds no text; put .txt files there")
+            found += files
+        return found
+
+
+class LibrispeechOptions(_GivenOptions, _NoisyOptions):
     """Real speech in LibriSpeech's layout, mixed with recordings of noise."""
 
     LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "text_words", "transcript_words", "arpa")
 
     kind: Literal["librispeech"] = Field(
         default="librispeech", description="Speech in LibriSpeech's layout, recorded noise."
-    )
-    data_root: str = Field(
-        default="data",
-        description="Folder that relative paths start from; the study fills in its own "
-        "`data_root`.",
     )
     speech: str = Field(
         default="LibriSpeech/dev-clean",
@@ -260,11 +304,6 @@ class LibrispeechOptions(_NoisyOptions):
         description="Test and dev utterances are chosen among those no longer than this, in "
         "seconds, so that many voices and sentences fit into a test of fourteen conditions.",
     )
-    skip: tuple[FaultKind, ...] = Field(
-        default=(),
-        description="Kinds of fault that leave an utterance out (no_pronunciation: that map a "
-        "word to <UNK>) instead of stopping; all are counted and listed in skipped.txt.",
-    )
 
     @model_validator(mode="after")
     def _check_sets(self):
@@ -278,15 +317,9 @@ class LibrispeechOptions(_NoisyOptions):
             raise ValueError("noise_folds: train, dev and test each need at least one fold")
         if len(set(self.noise_classes)) != len(self.noise_classes):
             raise ValueError("noise_classes: a class stands twice")
-        if self.min_seconds >= self.max_seconds:
-            raise ValueError("min_seconds must be below max_seconds")
         if self.arpa is not None and self.lexicon is None:
             raise ValueError("arpa: its words need pronunciations; give `lexicon` too")
         return self
-
-    def path(self, name: str) -> Path:
-        """Return a configured path, relative ones below ``data_root``."""
-        return Path(self.data_root) / name
 
     def problems(self, data_root: Path) -> list[str]:
         """Return what is absent, with where to get it and where to put it.
@@ -334,18 +367,13 @@ class LibrispeechOptions(_NoisyOptions):
         return found
 
 
-class KaldiOptions(Options):
+class KaldiOptions(_GivenOptions):
     """Kaldi data directories made elsewhere, with a lexicon and a language model or text."""
 
     LANGUAGE_ONLY: ClassVar[tuple[str, ...]] = ("lm_text", "arpa")
 
     kind: Literal["kaldi"] = Field(
         default="kaldi", description="Data directories, lexicon and language model of Kaldi's."
-    )
-    data_root: str = Field(
-        default="data",
-        description="Folder that relative paths start from; the study fills in its own "
-        "`data_root`.",
     )
     train: str = Field(
         description="Data directory of the training set: `wav.scp`, `text`, `utt2spk`, and where "
@@ -389,16 +417,9 @@ class KaldiOptions(Options):
     max_seconds: float = Field(
         default=60.0, ge=1, le=600, description="Longer utterances are a fault, in seconds."
     )
-    skip: tuple[FaultKind, ...] = Field(
-        default=(),
-        description="Kinds of fault that leave an utterance out (no_pronunciation: that map a "
-        "word to <UNK>) instead of stopping; all are counted and listed in skipped.txt.",
-    )
 
     @model_validator(mode="after")
     def _check(self):
-        if self.min_seconds >= self.max_seconds:
-            raise ValueError("min_seconds must be below max_seconds")
         if self.arpa is not None and self.lm_text:
             raise ValueError("lm_text has no effect beside arpa; remove one of them")
         for kind in ("mfcc", "fbank"):
@@ -410,10 +431,6 @@ class KaldiOptions(Options):
             if folders[name] == folders["train"]:
                 raise ValueError(f"{name} is the training set; give it a set of its own")
         return self
-
-    def path(self, name: str) -> Path:
-        """Return a configured path, relative ones below ``data_root``."""
-        return Path(self.data_root) / name
 
     @property
     def needs_audio(self) -> bool:

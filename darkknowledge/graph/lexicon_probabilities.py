@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkknowledge.errors import DataError
-from darkknowledge.files import write_lines
+from darkknowledge.files import read_lines, write_lines
 
 LEXICONP = "lexiconp.txt"
 LEXICONP_SILPROB = "lexiconp_silprob.txt"
@@ -132,12 +132,7 @@ def read_lexicon_probabilities(folder: str | Path) -> LexiconProbabilities:
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error}); convert it") from None
+    lines = read_lines(path)
     return [(number, line.split()) for number, line in enumerate(lines, 1)]
 
 

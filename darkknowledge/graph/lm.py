@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from darkknowledge.errors import DataError
-from darkknowledge.files import atomic_write
+from darkknowledge.files import atomic_write, read_lines
 from darkknowledge.graph.arpa import (
     BOS,
     EOS,
@@ -70,12 +70,7 @@ def estimate_arpa(
     NgramModel
     """
     options = options or LanguageModelOptions()
-    try:
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{text}: no such file; the language model is estimated from it") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{text}: not UTF-8 ({error})") from None
+    lines = read_lines(text, "the language model is estimated from it")
     sentences = [line.split() for line in lines if line.strip()]
     for number, line in enumerate(lines, 1):
         if BOS in (words := line.split()) or EOS in words:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from darkknowledge.datadir import read_table
 from darkknowledge.errors import DataError
+from darkknowledge.files import read_lines
 from darkknowledge.graph.arpa import BOS, EOS
 from darkknowledge.graph.lexicon_probabilities import LexiconProbabilities, Use
 from darkknowledge.hmm.phones import SILENCE, UNKNOWN_WORD, Lexicon, PhoneTable, read_lexicon
@@ -120,12 +121,7 @@ def count_pronunciations(
 
 def _read_phones(path: str | Path) -> dict[str, list[str]]:
     """Read the phones of each utterance from ``phones.ctm``."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from None
+    lines = read_lines(path)
     found: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):
         fields = line.split()

@@ -41,12 +41,21 @@ class Aligner:
     options : AlignmentOptions
     beam : float, optional
         First beam, in place of that of the options.
+    device : torch.device or str
+        Where likelihoods are computed.
     """
 
-    def __init__(self, model: HmmModel, options: AlignmentOptions, beam: float | None = None):
+    def __init__(
+        self,
+        model: HmmModel,
+        options: AlignmentOptions,
+        beam: float | None = None,
+        device: torch.device | str = "cpu",
+    ):
         self.model = model
         self.options = options
-        self.natural = model.mixtures.natural()
+        self.device = torch.device(device)
+        self.natural = tuple(part.to(self.device) for part in model.mixtures.natural())
         self.scores = transition_scores(model, options)
         self.boost = np.zeros(model.num_pdfs, dtype=np.float32)
         silent = np.isin(model.tuples[:, 0], model.phones.silence)
@@ -72,7 +81,8 @@ class Aligner:
         attempts : int
             1, or 2 if the wider beam was needed.
         """
-        likelihoods = Scorer(self.model.mixtures, graph.pdfs, self.natural)(features)
+        scorer = Scorer(self.model.mixtures, graph.pdfs, self.natural)
+        likelihoods = scorer(features.to(self.device)).cpu()
         likelihoods += torch.from_numpy(self.boost[graph.pdfs]).unsqueeze(1)
         likelihoods *= self.options.acoustic_scale
         columns = likelihoods[torch.from_numpy(graph.pdf_column)]

@@ -8,6 +8,7 @@ import numpy as np
 
 from darkknowledge.archives import Archive
 from darkknowledge.errors import DataError
+from darkknowledge.files import read_lines
 from darkknowledge.hmm.phones import SILENCE
 
 MEND = "delete the folder and run snakemake"
@@ -50,7 +51,7 @@ def check_alignments(
     """
     folder = Path(folder)
     pdfs, transitions = Archive(folder / "pdf.scp"), Archive(folder / "transition.scp")
-    failed = _read(folder / "failed.txt").split()
+    failed = read_lines(folder / "failed.txt")
     _same_utterances(folder, set(pdfs), set(transitions), set(failed), set(text))
     matrices = Archive(features)
     phones = _read_ctm(folder / "phones.ctm")
@@ -135,16 +136,9 @@ def _check_words(
         raise DataError(f"{place}: some phones belong to no word; {MEND}")
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-
-
 def _read_ctm(path: Path) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         fields = line.split()
         try:
             utterance, _, start, duration, label = fields

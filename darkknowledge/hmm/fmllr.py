@@ -84,34 +84,31 @@ def speaker_statistics(
     """
     dimension = mixtures.dimension
     total = SpeakerStatistics.zeros(speakers, dimension)
+    device = ordered.extended.device
     precisions = torch.from_numpy(mixtures.variances).reciprocal()
-    scaled_means = torch.from_numpy(mixtures.means) * precisions
-    count = ordered.bounds[-1]
-    rows = torch.empty(count, 2 * dimension)
-    place = 0
-    for first, last, frames, posteriors, _ in ordered.segments(posteriors_from or mixtures):
-        end = place + len(frames)
-        torch.mm(posteriors, scaled_means[first:last], out=rows[place:end, :dimension])
-        torch.mm(posteriors, precisions[first:last], out=rows[place:end, dimension:])
-        place = end
-    order = ordered.order
-    weight = torch.from_numpy(np.ascontiguousarray(weights[order], dtype=np.float32))
-    rows *= weight.unsqueeze(1)
-    owner = speaker[order]
-    by_speaker = np.argsort(owner, kind="stable")
-    ends = np.searchsorted(owner[by_speaker], np.arange(speakers + 1))
+    table = torch.cat([torch.from_numpy(mixtures.means) * precisions, precisions], dim=1)
+    table = torch.nn.functional.pad(table, (0, 0, 0, 1)).to(device)
+    rows = torch.empty(len(ordered.extended), 2 * dimension, device=device)
+    for segment in ordered.segments(posteriors_from or mixtures):
+        product = torch.bmm(segment.posteriors.transpose(1, 2), table[segment.rows])
+        rows[segment.slots] = product.flatten(0, 1)
+    weight = torch.from_numpy(np.asarray(weights, dtype=np.float32)).to(device)
+    by_speaker = np.argsort(speaker, kind="stable")
+    ends = np.searchsorted(speaker[by_speaker], np.arange(speakers + 1))
     upper = torch.triu_indices(dimension + 1, dimension + 1)
     for number in range(speakers):
-        own = torch.from_numpy(by_speaker[ends[number] : ends[number + 1]])
-        total.frames[number] = weight[own].sum(dtype=torch.float64)
+        own = torch.from_numpy(by_speaker[ends[number] : ends[number + 1]]).to(device)
+        total.frames[number] = weight[own].sum(dtype=torch.float64).cpu()
         packed = torch.zeros(dimension, upper.shape[1], dtype=torch.float64)
         for part in own.split(_CHUNK):
-            extended = torch.cat(
-                [ordered.extended[part, :dimension], torch.ones(len(part), 1)], dim=1
+            slots = ordered.place[part]
+            weighted = rows[slots] * weight[part].unsqueeze(1)
+            extended = torch.nn.functional.pad(
+                ordered.extended[slots, 1 : 1 + dimension], (0, 1), value=1.0
             )
-            total.linear[number] += (rows[part, :dimension].T @ extended).double()
+            total.linear[number] += (weighted[:, :dimension].T @ extended).double().cpu()
             products = extended[:, upper[0]] * extended[:, upper[1]]  # (n, (D + 1)(D + 2) / 2)
-            packed += (rows[part, dimension:].T @ products).double()
+            packed += (weighted[:, dimension:].T @ products).double().cpu()
         total.quadratic[number][:, upper[0], upper[1]] = packed
         total.quadratic[number][:, upper[1], upper[0]] = packed
     return total

@@ -1,7 +1,9 @@
 """Diagonal Gaussian mixtures: statistics, estimation and splitting."""
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +11,12 @@ import torch
 from darkknowledge.errors import TrainingError
 from darkknowledge.hmm.model import NEGLIGIBLE, Mixtures
 from darkknowledge.hmm.options import EstimationOptions
+
+# A group of pdfs has at most so many frames and pdfs, unless it is one pdf, which bounds memory;
+# of its slots at least this share is full.
+_GROUP_FRAMES = 4096
+_GROUP_PDFS = 512
+_FULL = 0.8
 
 
 @dataclass
@@ -39,58 +47,119 @@ class Statistics:
         return self
 
 
+class Segment(NamedTuple):
+    """Pdfs with similar numbers of frames, and the posteriors of their Gaussians.
+
+    Attributes
+    ----------
+    pdfs : int64 array (P,)
+    rows : int64 (P, g)
+        Gaussians of each pdf; where it has fewer, the number of all Gaussians.
+    slots : slice
+        Their P × n places in the layout of :class:`SortedFrames`.
+    posteriors : float32 (P, g, n)
+        Nought in padding.
+    log_likelihoods : float32 (P, 1, n)
+        Nought in padding.
+    """
+
+    pdfs: np.ndarray
+    rows: torch.Tensor
+    slots: slice
+    posteriors: torch.Tensor
+    log_likelihoods: torch.Tensor
+
+
 class SortedFrames:
     """The frames of many utterances, sorted by pdf, ready for E-steps.
+
+    Pdfs with similar numbers of frames stand together, padded to the longest, so that products
+    of matrices are taken of many at once. The layout depends on the pdfs alone.
 
     Parameters
     ----------
     features : float32 (N, D)
     pdfs : int (N,)
+    device : torch.device or str
+        Where the frames lie and are worked on.
+
+    Attributes
+    ----------
+    place : int64 (N,)
+        Slot of each frame.
+    extended : float32 (slots, 1 + 2 D)
+        ``[1, x, x²]``, nought in padding.
     """
 
-    def __init__(self, features: torch.Tensor, pdfs: np.ndarray):
-        self.order = order = np.argsort(pdfs, kind="stable")
+    def __init__(
+        self, features: torch.Tensor, pdfs: np.ndarray, device: torch.device | str = "cpu"
+    ):
+        order = np.argsort(pdfs, kind="stable")
         ordered = pdfs[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-        self.pdfs = ordered[starts].tolist()
-        self.bounds = [*starts.tolist(), len(ordered)]
-        chosen = features[torch.from_numpy(order)]
-        self.extended = torch.cat([chosen, chosen * chosen], dim=1)  # (N, 2 D)
+        sizes = np.diff(np.append(starts, len(ordered)))
+        by_size = np.argsort(-sizes, kind="stable")
+        present, starts, sizes = ordered[starts][by_size], starts[by_size], sizes[by_size]
+        self.groups: list[tuple[np.ndarray, slice]] = []
+        source = []  # frame in each slot, N in padding
+        first = slots = 0
+        while first < len(sizes):
+            longest = int(sizes[first])
+            last = first + min(max(1, _GROUP_FRAMES // longest), _GROUP_PDFS)
+            last = first + int((sizes[first:last] >= _FULL * longest).sum())
+            column = np.arange(longest)
+            here = column < sizes[first:last, None]
+            places = np.minimum(starts[first:last, None] + column, len(order) - 1)
+            source.append(np.where(here, order[places], len(order)).ravel())
+            self.groups.append((present[first:last], slice(slots, slots + here.size)))
+            slots += here.size
+            first = last
+        frames = np.concatenate(source)
+        present_slots = np.flatnonzero(frames < len(order))
+        place = np.empty(len(order), dtype=np.int64)
+        place[frames[present_slots]] = present_slots
+        self._source = torch.from_numpy(frames).to(device)
+        self.place = torch.from_numpy(place).to(device)
+        self.extended = self._layout(features)
 
-    def segments(self, mixtures: Mixtures, natural=None):
-        """Posteriors of the Gaussians of each pdf present.
+    def _layout(self, features: torch.Tensor) -> torch.Tensor:
+        device = self._source.device
+        padded = torch.cat(
+            [features.to(device), features.new_zeros(1, features.shape[1]).to(device)]
+        )
+        chosen = padded[self._source]
+        here = (self._source < len(features)).to(chosen.dtype).unsqueeze(1)
+        return torch.cat([here, chosen, chosen * chosen], dim=1)
 
-        Yields
-        ------
-        first, last : int
-            Rows of the pdf's Gaussians.
-        frames : float32 (n, 2 D)
-            ``[x, x²]``.
-        posteriors : float32 (n, g)
-        log_likelihoods : float32 (n,)
-        """
-        constants, linear = natural if natural is not None else mixtures.natural()
-        offsets = mixtures.offsets.tolist()
-        for place, pdf in enumerate(self.pdfs):
-            frames = self.extended[self.bounds[place] : self.bounds[place + 1]]
-            first, last = offsets[pdf], offsets[pdf + 1]
-            scores = torch.addmm(constants[first:last], frames, linear[first:last].T)
+    def segments(self, mixtures: Mixtures) -> Iterator[Segment]:
+        """Yield the posteriors of the Gaussians of all pdfs present, group by group."""
+        device = self.extended.device
+        constants, linear = mixtures.natural()
+        table = torch.cat([constants.unsqueeze(1), linear], dim=1)
+        absent = torch.zeros(1, table.shape[1])  # what pads pdfs that have fewer Gaussians
+        absent[0, 0] = -1e30
+        table = torch.cat([table, absent]).to(device)
+        for pdfs, slots in self.groups:
+            first, last = mixtures.offsets[pdfs, None], mixtures.offsets[pdfs + 1, None]
+            rows = first + np.arange((last - first).max())
+            rows = torch.from_numpy(np.where(rows < last, rows, mixtures.num_gaussians)).to(device)
+            frames = self.extended[slots].view(len(pdfs), -1, table.shape[1])
+            here = frames[:, :, 0].unsqueeze(1)
+            scores = torch.bmm(table[rows], frames.transpose(1, 2))
             highest = scores.amax(1, keepdim=True)
             scores.sub_(highest).clamp_(min=NEGLIGIBLE).exp_()
             total = scores.sum(1, keepdim=True)
-            scores /= total
-            yield first, last, frames, scores, total.log_().add_(highest).squeeze(1)
+            scores *= here / total
+            yield Segment(pdfs, rows, slots, scores, total.log_().add_(highest).mul_(here))
 
     def accumulate(
-        self, mixtures: Mixtures, natural=None, others: torch.Tensor | None = None
+        self, mixtures: Mixtures, others: torch.Tensor | None = None
     ) -> tuple[np.ndarray, float]:
         """E-step.
 
         Parameters
         ----------
         mixtures : Mixtures
-        natural : tuple, optional
-            The result of :meth:`Mixtures.natural`.
         others : float32 (N, D), optional
             Other features of the same frames, in the order before sorting, of which the sums
             are taken (Kaldi's gmm-acc-stats-twofeats).
@@ -100,20 +169,15 @@ class SortedFrames:
         sums : float32 (G, 1 + 2 D)
         log_likelihood : float
         """
-        sums = torch.zeros(mixtures.num_gaussians, 1 + 2 * mixtures.dimension)
-        total = 0.0
-        if others is not None:
-            chosen = others[torch.from_numpy(self.order)]
-            others = torch.cat([chosen, chosen * chosen], dim=1)
-        place = 0
-        for first, last, frames, posteriors, scores in self.segments(mixtures, natural):
-            sums[first:last, 0] = posteriors.sum(0)
-            if others is not None:
-                frames = others[place : place + len(frames)]
-                place += len(frames)
-            torch.mm(posteriors.T, frames, out=sums[first:last, 1:])
-            total += float(scores.sum(dtype=torch.float64))
-        return sums.numpy(), total
+        summed = self.extended if others is None else self._layout(others)
+        width = summed.shape[1]
+        sums = summed.new_zeros(mixtures.num_gaussians + 1, width)
+        total = torch.zeros((), dtype=torch.float64, device=summed.device)
+        for segment in self.segments(mixtures):
+            frames = summed[segment.slots].view(len(segment.pdfs), -1, width)
+            sums[segment.rows] = torch.bmm(segment.posteriors, frames)
+            total += segment.log_likelihoods.sum(dtype=torch.float64)
+        return sums[:-1].cpu().numpy(), float(total)
 
 
 def estimate(

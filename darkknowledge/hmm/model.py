@@ -128,7 +128,8 @@ class Scorer:
     pdfs : int (P,), optional
         Which pdfs, without repetition; all where not given.
     natural : tuple, optional
-        The result of :meth:`Mixtures.natural`, to share it between scorers.
+        The result of :meth:`Mixtures.natural`, to share it between scorers; the device that it
+        is on is where features must be and scores are.
     """
 
     def __init__(self, mixtures: Mixtures, pdfs=None, natural=None):
@@ -139,10 +140,10 @@ class Scorer:
         starts = mixtures.offsets[pdfs][order]
         self.blocks = [int((counts > k).sum()) for k in range(int(counts.max()))]
         rows = np.concatenate([starts[:size] + k for k, size in enumerate(self.blocks)])
-        rows = torch.from_numpy(rows)
+        rows = torch.from_numpy(rows).to(linear.device)
         self.constants = constants[rows].unsqueeze(1)
         self.linear = linear[rows]
-        self.place = torch.from_numpy(np.argsort(order, kind="stable"))
+        self.place = torch.from_numpy(np.argsort(order, kind="stable")).to(linear.device)
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         """Natural log-likelihoods (P, N) of features (N, D)."""

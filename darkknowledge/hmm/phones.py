@@ -1,15 +1,15 @@
 """Position-dependent phones and the pronunciations of words."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from darkknowledge.errors import DataError
-from darkknowledge.files import write_lines
+from darkknowledge.files import read_symbols, write_lines
+from darkknowledge.lexicon import POSITIONS, SILENCE, SPOKEN_NOISE
+from darkknowledge.lexicon import read_lexicon as read_entries
 
-SILENCE = "SIL"
-SPOKEN_NOISE = "SPN"
 UNKNOWN_WORD = "<UNK>"
-POSITIONS = ("B", "I", "E", "S")
 _NO_POSITION = (SILENCE, SPOKEN_NOISE)
 
 
@@ -50,71 +50,8 @@ class Lexicon(Mapping):
 
 
 def read_lexicon(path: str | Path) -> Lexicon:
-    """Read a lexicon of lines ``word phone phone ...``.
-
-    Several lines of one word are alternative pronunciations.
-
-    Parameters
-    ----------
-    path : path
-        UTF-8 text, one pronunciation per line.
-
-    Returns
-    -------
-    Lexicon
-
-    Raises
-    ------
-    DataError
-        If the file is absent, empty or not UTF-8, or a line is blank, lacks phones, repeats
-        another, or holds a reserved symbol (``<eps>``, ``#0``).
-    """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; expected lines 'word phone phone ...'") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error}); convert it") from None
-    entries: dict[str, dict[tuple[str, ...], int]] = {}
-    for number, line in enumerate(lines, 1):
-        fields = line.split()
-        place = f"{path}:{number}"
-        if not fields:
-            raise DataError(f"{place}: empty line; expected 'word phone phone ...'; remove it")
-        word, *phones = fields
-        if not phones:
-            raise DataError(f"{place}: {word} has no pronunciation; add its phones")
-        for symbol in fields:
-            if symbol == "<eps>" or symbol.startswith("#"):
-                raise DataError(f"{place}: {symbol} is reserved for the graph; rename it")
-        for phone in phones:
-            stem, _, position = phone.rpartition("_")
-            if stem and position in POSITIONS:
-                raise DataError(
-                    f"{place}: phone {phone} ends like a position mark (_B _I _E _S), which is "
-                    f"added here; write {stem} or rename the phone"
-                )
-        if len(phones) > 1 and SILENCE in phones:
-            raise DataError(
-                f"{place}: {SILENCE} inside the pronunciation of {word}; "
-                "silence between words is optional everywhere and is not written: remove it"
-            )
-        if len(phones) > 1 and SPOKEN_NOISE in phones:
-            raise DataError(
-                f"{place}: {SPOKEN_NOISE} inside the pronunciation of {word}; it stands for whole "
-                "words, without word position: write another phone"
-            )
-        variants = entries.setdefault(word, {})
-        if tuple(phones) in variants:
-            raise DataError(
-                f"{place}: {word} {' '.join(phones)} repeats line {variants[tuple(phones)]}; "
-                "remove one"
-            )
-        variants[tuple(phones)] = number
-    if not entries:
-        raise DataError(f"{path}: no pronunciations; expected lines 'word phone phone ...'")
-    return Lexicon(entries)
+    """Read a lexicon, see :func:`darkknowledge.lexicon.read_lexicon`."""
+    return Lexicon(read_entries(path))
 
 
 class PhoneTable:
@@ -236,17 +173,12 @@ class PhoneTable:
         DataError
             If the file is absent or its order is not that of this class.
         """
-        try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; run snakemake to make it") from None
-        names = [line.split()[0] for line in lines if line.split()]
+        names = read_symbols(path)
         table = cls.from_names(names)
-        for number, line in enumerate(lines):
-            if number >= len(table.names) or line.split() != [table.names[number], str(number)]:
-                expected = table.names[number] if number < len(table.names) else "nothing"
+        for number, (name, expected) in enumerate(itertools.zip_longest(names, table.names)):
+            if name != expected:
                 raise DataError(
-                    f"{path}:{number + 1}: {line!r}; expected '{expected} {number}'; "
+                    f"{path}:{number + 1}: {name or 'nothing'}; expected {expected or 'nothing'}; "
                     "delete the file and run snakemake"
                 )
         return table

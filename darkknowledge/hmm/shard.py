@@ -1,5 +1,6 @@
 """One shard of a set: its features, training graphs, alignments and statistics."""
 
+import functools
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from darkknowledge.hmm.training_graph import (
     phone_graph,
     utterance_pronunciations,
 )
+
+_MLLT_GAUSSIANS = 512  # whose covariances are in memory at a time
 
 
 @dataclass
@@ -98,15 +101,27 @@ def make_shards(
     return shards
 
 
+def _present(device: torch.device | str) -> bool:
+    return torch.device(device).type == "cpu" or torch.cuda.is_available()
+
+
 class ShardWorker:
     """Does the work on one shard; lives in one process for a stage.
 
     Frames of utterances that failed to align are left out until a later pass aligns them.
+    Likelihoods and E-steps are computed on `device`, or on the CPU where there is no GPU. Whether
+    there is one is asked here, in the worker's process: after that a process cannot be forked.
     """
 
     def __init__(
-        self, shard: Shard, lexicon: Lexicon, phones: PhoneTable, options: AlignmentOptions
+        self,
+        shard: Shard,
+        lexicon: Lexicon,
+        phones: PhoneTable,
+        options: AlignmentOptions,
+        device: torch.device | str = "cpu",
     ):
+        self.device = torch.device(device if _present(device) else "cpu")
         self.shard = shard
         self.lexicon = lexicon
         self.phones = phones
@@ -178,7 +193,7 @@ class ShardWorker:
             return None
         transitions, _ = self._concatenated()
         together = torch.cat([features[u] for u in aligned])
-        ordered = SortedFrames(together, self.model.transition_pdf[transitions])
+        ordered = SortedFrames(together, self.model.transition_pdf[transitions], self.device)
         if self.shard.keep:
             self._sorted = ordered
         return ordered
@@ -259,7 +274,7 @@ class ShardWorker:
             ``changed``: frames whose transition differs from before.
         """
         self._sorted = None
-        aligner = Aligner(self.model, self.options, beam)
+        aligner = Aligner(self.model, self.options, beam, self.device)
         graphs, features = self._training_graphs(), self._features()
         failed, retried, changed = [], 0, 0
         for utterance in self.shard.utterances:
@@ -400,24 +415,35 @@ class ShardWorker:
         """
         mixtures = self.model.mixtures
         size = mixtures.dimension
-        means = torch.from_numpy(mixtures.means)
-        precisions = torch.from_numpy(mixtures.variances).double().reciprocal()
-        silent = np.isin(self.model.tuples[:, 0], self.phones.silence)
-        skipped = set(mixtures.offsets[self.model.tuples[silent, 2]].tolist())
-        second = torch.zeros(size, size * size, dtype=torch.float64)
-        frames = 0.0
+        silent = np.zeros(self.model.num_pdfs, dtype=bool)
+        silent[self.model.tuples[np.isin(self.model.tuples[:, 0], self.phones.silence), 2]] = True
+        second = torch.zeros(size, size * size, dtype=torch.float64, device=self.device)
+        frames = torch.zeros((), dtype=torch.float64, device=self.device)
         ordered = self._frames()
         if ordered is None:
-            return second.view(size, size, size).numpy(), frames
-        for first, last, extended, posteriors, _ in ordered.segments(mixtures):
-            if first in skipped:
+            return second.view(size, size, size).cpu().numpy(), 0.0
+        pad = functools.partial(torch.nn.functional.pad, pad=(0, 0, 0, 1))
+        means = pad(torch.from_numpy(mixtures.means)).to(self.device)
+        precisions = pad(torch.from_numpy(mixtures.variances).double().reciprocal()).to(self.device)
+        for segment in ordered.segments(mixtures):
+            speech = np.flatnonzero(~silent[segment.pdfs])
+            if not len(speech):
                 continue
-            centred = extended[:, :size] - means[first:last].unsqueeze(1)  # (g, n, D)
-            centred *= posteriors.sqrt().T.unsqueeze(2)
-            outer = torch.bmm(centred.transpose(1, 2), centred).double()  # (g, D, D)
-            second += precisions[first:last].T @ outer.view(last - first, -1)
-            frames += float(posteriors.sum())
-        return second.view(size, size, size).numpy(), frames
+            speech = torch.from_numpy(speech).to(self.device)
+            features = ordered.extended[segment.slots, 1 : 1 + size]
+            features = features.unflatten(0, (len(segment.pdfs), -1))[speech]
+            rows, posteriors = segment.rows[speech], segment.posteriors[speech]
+            frames += posteriors.sum(dtype=torch.float64)
+            step = max(1, _MLLT_GAUSSIANS // rows.shape[1])
+            for x, row, posterior in zip(
+                features.split(step), rows.split(step), posteriors.split(step), strict=True
+            ):
+                centred = x.unsqueeze(1) - means[row].unsqueeze(2)  # (P, g, n, D)
+                centred *= posterior.sqrt().unsqueeze(3)
+                centred = centred.flatten(0, 1)
+                outer = torch.bmm(centred.transpose(1, 2), centred).double()  # (P g, D, D)
+                second += precisions[row.flatten()].T @ outer.flatten(1)
+        return second.view(size, size, size).cpu().numpy(), float(frames)
 
     def get_alignments(self) -> dict[str, np.ndarray]:
         """Transitions from 0 of each aligned utterance."""

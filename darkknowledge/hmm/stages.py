@@ -78,6 +78,7 @@ def _crew(
     alignment: AlignmentOptions,
     options: HmmOptions,
     threads: int,
+    device: str,
 ) -> Crew:
     shards = make_shards(
         data,
@@ -87,7 +88,9 @@ def _crew(
         options.shard_frames,
         options.cached_frames * threads,
     )
-    make = functools.partial(ShardWorker, lexicon=lexicon, phones=phones, options=alignment)
+    make = functools.partial(
+        ShardWorker, lexicon=lexicon, phones=phones, options=alignment, device=device
+    )
     return Crew(make, shards, threads)
 
 
@@ -282,6 +285,7 @@ def train_monophone(
     folder: str | Path,
     options: HmmOptions | Mapping | None = None,
     threads: int = 1,
+    device: str = "cpu",
 ) -> HmmModel:
     """Flat-start monophones, as Kaldi's steps/train_mono.sh.
 
@@ -296,6 +300,8 @@ def train_monophone(
     options : HmmOptions or mapping
     threads : int
         Processes; the result does not depend on it.
+    device : {"cpu", "cuda"}
+        Where likelihoods and statistics are computed; the CPU where there is no GPU.
 
     Returns
     -------
@@ -312,7 +318,9 @@ def train_monophone(
     own: MonophoneOptions = options.mono
     lexicon = _lexicon(lexicon, data)
     phones = PhoneTable.from_lexicon(lexicon)
-    with _crew(data, mfcc_scp, cmvn_scp, lexicon, phones, own.alignment, options, threads) as crew:
+    with _crew(
+        data, mfcc_scp, cmvn_scp, lexicon, phones, own.alignment, options, threads, device
+    ) as crew:
         logger.info("mono: %d frames", sum(crew.run("check")))
         model = _flat_model(phones)
         crew.run("set_model", model)
@@ -426,6 +434,7 @@ def train_triphones(
     folder: str | Path,
     options: HmmOptions | Mapping | None = None,
     threads: int = 1,
+    device: str = "cpu",
 ) -> HmmModel:
     """Triphones, as Kaldi's align_si.sh and one of its training scripts.
 
@@ -434,7 +443,7 @@ def train_triphones(
     stage : {"tri1", "tri2b", "tri3b"}
         On deltas (steps/train_deltas.sh), on LDA+MLLT (steps/train_lda_mllt.sh), or on the
         features of the stage before with an fMLLR transform per speaker (steps/train_sat.sh).
-    data, mfcc_scp, cmvn_scp, lexicon, folder, options, threads
+    data, mfcc_scp, cmvn_scp, lexicon, folder, options, threads, device
         As :func:`train_monophone`.
     previous : path
         Folder of the stage whose model aligns first.
@@ -460,7 +469,9 @@ def train_triphones(
     mllt_passes = own.mllt if isinstance(own, LdaMlltOptions) else ()
     fmllr_passes = own.fmllr if isinstance(own, SatOptions) else ()
     speakers: dict[str, np.ndarray] = {}
-    with _crew(data, mfcc_scp, cmvn_scp, lexicon, phones, own.alignment, options, threads) as crew:
+    with _crew(
+        data, mfcc_scp, cmvn_scp, lexicon, phones, own.alignment, options, threads, device
+    ) as crew:
         crew.run("set_model", old)
         crew.run("set_alignments", alignments)
         aligning = _Training(
@@ -537,13 +548,14 @@ def align_set(
     options: HmmOptions | Mapping | None = None,
     threads: int = 1,
     frame_shift: float = FRAME_SHIFT,
+    device: str = "cpu",
 ) -> list[str]:
     """Align a set and write what networks and people need.
 
     Parameters
     ----------
     model : HmmModel or path
-    data, mfcc_scp, cmvn_scp, lexicon, options, threads
+    data, mfcc_scp, cmvn_scp, lexicon, options, threads, device
         As :func:`train_monophone`.
     folder : path
         Receives ``pdf`` and ``transition`` (from 1) archives of int32 (N,) per utterance,
@@ -569,7 +581,7 @@ def align_set(
     lexicon = _lexicon(lexicon, data)
     folder = Path(folder)
     with _crew(
-        data, mfcc_scp, cmvn_scp, lexicon, model.phones, options.alignment, options, threads
+        data, mfcc_scp, cmvn_scp, lexicon, model.phones, options.alignment, options, threads, device
     ) as crew:
         crew.run("set_model", model)
         if model.independent is not None:

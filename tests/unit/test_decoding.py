@@ -8,10 +8,10 @@ from darkknowledge.decoding import (
     Graph,
     decode_set,
     evenly,
-    read_words,
     tune,
 )
 from darkknowledge.errors import DataError
+from darkknowledge.files import read_symbols
 from darkknowledge.graph.compose import make_graph
 from darkknowledge.graph.lm import estimate
 from darkknowledge.graph.options import DecodingOptions
@@ -178,7 +178,7 @@ def test_files_that_do_not_fit_are_refused(folder, tmp_path):
     with pytest.raises(DataError, match="words.txt:2"):
         Graph(tmp_path)
     with pytest.raises(DataError, match="no such file"):
-        read_words(tmp_path / "absent")
+        read_symbols(tmp_path / "absent")
     (tmp_path / "words.txt").write_bytes((folder / "words.txt").read_bytes())
     np.save(tmp_path / "boundaries.npy", np.zeros(3, np.uint8))
     with pytest.raises(DataError, match="boundaries.npy"):

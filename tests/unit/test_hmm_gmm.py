@@ -6,8 +6,10 @@ import scipy.linalg
 import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from darkknowledge.errors import TrainingError
+from darkknowledge.hmm.fmllr import speaker_statistics
 from darkknowledge.hmm.gmm import (
     SortedFrames,
     estimate,
@@ -20,6 +22,12 @@ from darkknowledge.hmm.options import EstimationOptions
 from darkknowledge.hmm.transforms import estimate_lda, estimate_mllt, mllt_objective
 
 OPTIONS = EstimationOptions()
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    ),
+]
 
 
 @pytest.fixture
@@ -89,6 +97,84 @@ def test_accumulation_agrees_with_brute_force(mixtures, rng):
     sums, likelihood = SortedFrames(torch.from_numpy(frames), pdfs).accumulate(mixtures)
     np.testing.assert_allclose(sums, expected, rtol=1e-3, atol=1e-3)
     assert likelihood == pytest.approx(total[np.arange(200), pdfs].sum(), rel=1e-5)
+
+
+@pytest.fixture
+def many(rng):
+    """Mixtures of many sizes, and frames of which most pdfs have few and one very many."""
+    counts = rng.integers(1, 13, size=700)
+    total = counts.sum()
+    share = 1 / np.arange(1, 701)
+    pdfs = rng.permutation(700)[rng.choice(700, 40000, p=share / share.sum())]
+    assert np.bincount(pdfs).max() > 4096
+    mixtures = Mixtures(
+        np.concatenate([[0], np.cumsum(counts)]),
+        np.concatenate([rng.dirichlet(np.ones(n)) for n in counts]).astype("f4"),
+        rng.normal(size=(total, 5)).astype("f4"),
+        rng.uniform(0.5, 2, size=(total, 5)).astype("f4"),
+    )
+    return mixtures, torch.from_numpy(rng.normal(size=(40000, 5)).astype("f4")), pdfs
+
+
+def _one_by_one(mixtures, frames, pdfs, others):
+    sums = np.zeros((mixtures.num_gaussians, 1 + 2 * mixtures.dimension))
+    constants, linear = (part.double() for part in mixtures.natural())
+    likelihood = 0.0
+    for pdf in np.unique(pdfs):
+        own = slice(*mixtures.offsets[pdf : pdf + 2])
+        x, y = frames[pdfs == pdf].double(), others[pdfs == pdf].double()
+        scores = constants[own] + torch.cat([x, x * x], 1) @ linear[own].T
+        likelihood += float(scores.logsumexp(1).sum())
+        posteriors = scores.softmax(1)
+        sums[own] = posteriors.T @ torch.cat([torch.ones(len(y), 1), y, y * y], 1)
+    return sums, likelihood
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_many_pdfs_at_once_are_as_one_by_one(many, device):
+    mixtures, frames, pdfs = many
+    others = frames.flip(0)
+    ordered = SortedFrames(frames, pdfs, device)
+    for summed in (None, others):
+        sums, likelihood = ordered.accumulate(mixtures, summed)
+        expected = _one_by_one(mixtures, frames, pdfs, frames if summed is None else summed)
+        np.testing.assert_allclose(sums, expected[0], rtol=1e-4, atol=2e-3)
+        assert likelihood == pytest.approx(expected[1], rel=1e-6)
+        again = SortedFrames(frames, pdfs, device).accumulate(mixtures, summed)
+        assert again[0].tobytes() == sums.tobytes() and again[1] == likelihood
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_groups_hold_every_frame_once_and_little_else(many, device):
+    mixtures, frames, pdfs = many
+    ordered = SortedFrames(frames, pdfs, device)
+    assert torch.equal(ordered.extended[ordered.place, 1:6].cpu(), frames)
+    assert len(ordered.extended) < 1.25 * len(frames)
+    posteriors = sum(float(segment.posteriors.sum()) for segment in ordered.segments(mixtures))
+    assert posteriors == pytest.approx(len(frames), rel=1e-5)
+
+
+def test_tensors_of_different_devices_never_meet(many):
+    mixtures, frames, pdfs = many
+    frames = frames.numpy()
+    with FakeTensorMode(allow_non_fake_inputs=True):  # knows devices and shapes, computes nothing
+        ordered = SortedFrames(torch.from_numpy(frames), pdfs, "cuda")
+        with pytest.raises(RuntimeError, match="numpy"):  # as far as a fake can go
+            ordered.accumulate(mixtures, torch.from_numpy(frames))
+        owner, weights = np.arange(len(pdfs)) % 3, np.ones(len(pdfs))
+        found = speaker_statistics(ordered, owner, weights, 3, mixtures)
+        assert found.linear.device.type == found.quadratic.device.type == "cpu"
+        natural = tuple(part.to("cuda") for part in mixtures.natural())
+        scores = Scorer(mixtures, None, natural)(torch.from_numpy(frames).to("cuda"))
+        assert scores.device.type == "cuda"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_scores_on_a_device(mixtures, rng, device):
+    frames = torch.from_numpy(rng.normal(size=(9, 4)).astype(np.float32))
+    natural = tuple(part.to(device) for part in mixtures.natural())
+    scores = Scorer(mixtures, np.array([2, 0]), natural)(frames.to(device))
+    np.testing.assert_allclose(scores.cpu(), Scorer(mixtures)(frames)[[2, 0]], rtol=1e-5, atol=1e-5)
 
 
 def test_em_raises_the_likelihood(mixtures, rng):

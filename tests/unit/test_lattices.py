@@ -13,6 +13,7 @@ from darkknowledge.graph.fst import make_fst
 from darkknowledge.graph.lm import estimate
 from darkknowledge.lattices.decoding import LatticeDecoder
 from darkknowledge.lattices.files import INDEX, read_lattices, write_lattices, write_nbest
+from darkknowledge.lattices.kaldi import write_kaldi_lattices
 from darkknowledge.lattices.paths import ARC, Lattice, best_path, nbest, oracle, rescore
 from darkknowledge.lattices.scoring import LatticeScores, choose_scales
 from darkknowledge.word_errors import count_errors
@@ -283,6 +284,42 @@ def test_a_file_gives_back_what_was_written(some, tmp_path):
     with pytest.raises(DataError, match="u0 is written twice"):
         write_lattices(tmp_path / "twice.npz", [*lattices.items(), ("u0", lattices["u0"])])
     assert not (tmp_path / "twice.npz").exists()
+
+
+def _from_kaldi(lines, names):
+    """Arcs (source, target, word, graph, acoustic) and final costs by state, as Kaldi reads."""
+    arcs, final = [], {}
+    for line in lines:
+        *ends, weight = line.split()
+        graph, acoustic, transitions = weight.split(",")
+        assert transitions == ""
+        cost = float(np.float32(graph)), float(np.float32(acoustic))
+        if len(ends) == 1:
+            final[int(ends[0])] = cost
+        else:
+            source, target, word = map(int, ends)
+            arcs.append((source, target, names[word], *cost))
+    return arcs, final
+
+
+def test_kaldi_text_gives_back_words_costs_and_final_states(some, composed, tmp_path):
+    items, decoder = some
+    lattices = dict(decode_each(items, decoder))
+    empty = Lattice(np.zeros(0, ARC), ("<eps>",), 7, False, 0.5, 0.0, 5.0)
+    path = tmp_path / "lattices.txt"
+    assert write_kaldi_lattices(path, [*lattices.items(), ("none", empty)], composed.words) == 5
+    blocks = path.read_text().split("\n\n")
+    assert blocks.pop() == "" and len(blocks) == 5
+    for block, (utterance, lattice) in zip(blocks, lattices.items(), strict=True):
+        first, *lines = block.split("\n")
+        assert first == f"{utterance} "
+        assert lines[0].split()[0] == "0"  # the first state is where Kaldi starts
+        arcs, final = _from_kaldi(lines, composed.words)
+        rows = lattice.arcs[["source", "target", "word", "graph", "acoustic"]].tolist()
+        assert arcs == [(s, t, lattice.words[w], g, a) for s, t, w, g, a in rows if w]
+        assert final == {s: (g, a) for s, _, w, g, a in rows if not w}
+    with pytest.raises(DataError, match=r"u0: .* is not in words.txt"):
+        write_kaldi_lattices(path, lattices.items(), ["<eps>", "ONE"])
 
 
 def test_damaged_files_are_refused(some, tmp_path):

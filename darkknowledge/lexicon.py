@@ -1,13 +1,13 @@
-"""A lexicon made elsewhere: Kaldi's ``lexicon.txt``, all of its mistakes found at once."""
+"""Kaldi's ``lexicon.txt``, all of its mistakes found at once."""
 
 from pathlib import Path
 
-from darkknowledge.corpora.checks import SHOWN
-from darkknowledge.errors import DataError
-from darkknowledge.files import write_text
+from darkknowledge.errors import DataError, first_of
+from darkknowledge.files import read_lines, write_text
 
 SILENCE = "SIL"
-_POSITIONS = ("_B", "_I", "_E", "_S")
+SPOKEN_NOISE = "SPN"
+POSITIONS = ("B", "I", "E", "S")
 _SENTENCE = ("<s>", "</s>")
 
 
@@ -32,12 +32,7 @@ def read_lexicon(path: str | Path) -> dict[str, list[tuple[str, ...]]]:
         first 20 lines that lack phones, repeat another, or use a symbol of the graph.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; expected lines 'word phone phone ...'") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
+    lines = read_lines(path, "expected lines 'word phone phone ...'")
     if not any(line.split() for line in lines):
         raise DataError(f"{path}: no pronunciations; expected lines 'word phone phone ...'")
     if all(_is_probability(line.split()[1:2]) for line in lines if line.split()):
@@ -57,9 +52,7 @@ def read_lexicon(path: str | Path) -> dict[str, list[tuple[str, ...]]]:
             problems.append(f"{path}:{number}: {problem}")
         variants.setdefault(tuple(phones), number)
     if problems:
-        more = len(problems) - SHOWN
-        shown = problems[:SHOWN] + ([f"and {more} more lines"] if more > 0 else [])
-        raise DataError("\n".join(shown))
+        raise DataError(first_of(problems, "more lines"))
     return {word: list(variants) for word, variants in entries.items()}
 
 
@@ -86,14 +79,20 @@ def _problem(word: str, phones: list[str]) -> str | None:
         if symbol == "<eps>" or symbol.startswith("#"):
             return f"{symbol} is reserved for the graph; rename it"
     for phone in phones:
-        if phone.endswith(_POSITIONS) and len(phone) > 2:
+        stem, _, position = phone.rpartition("_")
+        if stem and position in POSITIONS:
             return (
                 f"phone {phone} ends like a position mark (_B _I _E _S), which is added later; "
-                f"write {phone[:-2]} or rename the phone"
+                f"write {stem} or rename the phone"
             )
     if len(phones) > 1 and SILENCE in phones:
         return (
             f"{SILENCE} inside the pronunciation of {word}; silence between words is optional "
             "everywhere and is not written: remove it"
+        )
+    if len(phones) > 1 and SPOKEN_NOISE in phones:
+        return (
+            f"{SPOKEN_NOISE} inside the pronunciation of {word}; it stands for whole words, "
+            "without word position: write another phone"
         )
     return None
