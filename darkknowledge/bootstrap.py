@@ -12,13 +12,13 @@ that one draw of sentences serves all drawn seeds (crossed, not nested: Owen's p
 bootstrap). Of n things n - 1 are drawn, with replacement, which makes the variance of the mean
 right: n draws of three seeds would understate that of the seeds by a third (Rao and Wu).
 
-What the interval holds: with one seed, other sentences, not networks trained anew. With a few
-seeds it is too wide where the luck is that of one network on one sentence, for it is counted up
-to three times; and too narrow where networks differ as a whole, for the quantiles of three values
-are not Student's. In simulations with 60 sentences 93 to 94 % of the intervals hold the truth where
-the luck lies in sentences alone, or in sentences and seeds alike, with one, three or five seeds; 97 %
-where the luck of one network on one sentence adds as much; but 76 % with three seeds and 86 %
-with five where seeds alone differ. Speakers and noises are taken as given.
+What the interval holds: with one seed, other sentences, not networks trained anew. With a few seeds
+it is too wide where the luck is that of one network on one sentence, for it is counted up to three
+times; and too narrow where networks differ as a whole, for the quantiles of three values are not
+Student's. In simulations with 60 sentences 93 to 94 % of the intervals hold the truth where the
+luck lies in sentences alone, or in sentences and seeds alike, with one, three or five seeds; 97 %
+where the luck of one network on one sentence adds as much; but 76 % with three seeds and 86 % with
+five where seeds alone differ. Speakers and noises are taken as given.
 
 References
 ----------

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from darkknowledge.bootstrap import LEVEL, bootstrap_difference
 from darkknowledge.datadir import read_table
@@ -108,8 +107,8 @@ def compare(
     Returns
     -------
     dict
-        ``sentences``, ``wer`` (of the first and the second), ``difference``, ``interval``,
-        ``relative``, ``relative_interval``, ``p``; ``mapsswe`` with its parts.
+        ``utterances``, ``sentences``, ``wer`` (of the first and the second), ``difference``,
+        ``interval``, ``relative``, ``relative_interval``, ``p``; ``mapsswe`` with its parts.
     """
     words = reference.by_sentence({u: len(said) for u, said in reference.words.items()})
     errors = [np.stack([seed.errors for seed in system]) for system in (first, second)]
@@ -122,6 +121,7 @@ def compare(
     )
     return _rounded(
         {
+            "utterances": len(reference.words),
             "sentences": len(words),
             "wer": [100 * system.mean(axis=0).sum() / words.sum() for system in errors],
             "difference": found.absolute,
@@ -223,24 +223,6 @@ def read_reference(text: str | Path, utt2spk: str | Path) -> Reference:
     """Read what was said from the files of a data directory."""
     words = {utterance: said.split() for utterance, said in read_table(text).items()}
     return Reference(words, read_table(utt2spk))
-
-
-def pairs_csv(records: Sequence[Mapping[str, Any]]) -> str:
-    """Format pairs as CSV, one line for each; intervals as ``low`` and ``high``."""
-    rows = []
-    for record in records:
-        row = {"first": record["first"], "second": record["second"]}
-        row["seeds"] = " ".join(map(str, record["seeds"]))
-        if "p" in record:
-            row |= {"sentences": record["sentences"], "difference": record["difference"]}
-            row["wer_first"], row["wer_second"] = record["wer"]
-            row["low"], row["high"] = record["interval"]
-            row["relative"] = record["relative"]
-            row["relative_low"], row["relative_high"] = record["relative_interval"] or (None, None)
-            row |= {key: record[key] for key in ("p", "p_holm", "significant")}
-            row |= {f"mapsswe_{key}": record["mapsswe"][key] for key in ("segments", "z", "p")}
-        rows.append(row | {"problem": record["problem"]})
-    return pd.DataFrame(rows).to_csv(index=False)
 
 
 def _rounded(value: Any) -> Any:

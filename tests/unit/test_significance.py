@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from darkknowledge.errors import DataError
+from darkknowledge.pairs import pairs_csv
 from darkknowledge.scoring import write_trn
 from darkknowledge.significance import (
     Recognised,
     Reference,
     compare_pairs,
     holm,
-    pairs_csv,
     read_reference,
     read_systems,
 )
