@@ -105,8 +105,7 @@ def pairs_html(pairs: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) ->
                 "–" if interval is None else _range(interval, 1),
                 *map(_p, (record["p"], record["p_holm"], record["mapsswe"]["p"])),
             ]
-            kind = ' class="best"' if record["significant"] else ""
-            cells += [f"<td{kind if i == 0 else ''}>{value}</td>" for i, value in enumerate(values)]
+            cells += [f"<td>{html.escape(value)}</td>" for value in values]
             mark = symbols(pairs)[record["first"]] if record["significant"] else ""
             cells.append(f'<td class="text">{mark}{html.escape(_left_out(record))}</td>')
         lines.append(f"<tr>{''.join(cells)}</tr>")

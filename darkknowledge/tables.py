@@ -49,6 +49,7 @@ TABLE_CSS = """
 .results td.paper.first, .results th.paper.first { border-left: 1px solid #8885; }
 .results .best { font-weight: 700; }
 .results .spread { opacity: .7; font-size: .88em; font-weight: 400; }
+.results sup { display: inline-block; line-height: 0; text-align: left; }
 .results .gap { color: #b42318; text-align: left; white-space: normal; }
 .note { color: #667085; font-size: .9em; max-width: 62rem; }
 """
@@ -337,6 +338,7 @@ def html_table(table: pd.DataFrame) -> str:
     columns, papers, best = _shown(table)
     texts = ["Model"] + (["Targets"] if (table["targets"] != "").any() else [])
     has_parameters = table["parameters"].notna().any()
+    worn = _most_marks(table)
     ours = len(columns) + has_parameters
     lines = ['<div class="wide"><table class="results">', "<thead>"]
     if papers:
@@ -368,7 +370,8 @@ def html_table(table: pd.DataFrame) -> str:
                     spread = f' <span class="spread">± {number}</span>'
                 kind = ' class="best"' if (index, key) in best else ""
                 mark = marks(table.attrs["pairs"], row["run"]) if key == "wer" else ""
-                mark = f"<sup>{mark}</sup>" if mark else ""
+                if key == "wer" and worn:
+                    mark = f'<sup style="min-width: {worn}ch">{mark}</sup>'
                 cells.append(f"<td{kind}>{mean or '–'}{mark}{spread}</td>")
             if has_parameters:
                 cells.append(f"<td>{_millions(row['parameters']) or '–'}</td>")
@@ -387,7 +390,7 @@ def html_table(table: pd.DataFrame) -> str:
 
 def terminal_table(table: pd.DataFrame, title: str = "") -> str:
     """Format a table as aligned text for a terminal, its notes below."""
-    worn = max(len(marks(table.attrs["pairs"], run)) for run in table["run"])
+    worn = _most_marks(table)
     heads, cells = _cells(table, str, "-", mark=lambda text: text.ljust(worn))
     name = _paper_name(table)
     papers = [head.startswith(f"{name} ") for head in heads]
@@ -417,6 +420,10 @@ def _problem(reason: str, seeds: Sequence[str]) -> str:
     if not any(seeds):
         return reason
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}"
+
+
+def _most_marks(table: pd.DataFrame) -> int:
+    return max(len(marks(table.attrs["pairs"], run)) for run in table["run"])
 
 
 def _paper_name(table: pd.DataFrame) -> str:

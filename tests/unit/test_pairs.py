@@ -78,7 +78,8 @@ def test_html_has_a_row_for_each_pair_and_says_what_to_look_for():
     assert text.count('<tr><td class="text">') == 4
     assert "DNN &amp; co" in text and "Look at the interval before p" in text
     assert "not compared; lost seed 1: loss diverged" in text
-    assert text.count('class="best"') == 2
+    assert text.count('<td class="text">†</td>') == text.count('<td class="text">‡</td>') == 1
+    assert "&lt; 0.001" in text
 
 
 def test_csv_has_all_numbers():

@@ -238,7 +238,9 @@ def test_marks_and_notes_of_pairs(tmp_path):
     table = read_table_rows(spec)
     assert "| **8.40**† |" in markdown_table(table)
     assert r"\textbf{8.40}\textsuperscript{\dag{}}" in latex_table(table)
-    assert '<td class="best">8.40<sup>†</sup></td>' in html_table(table)
+    page = html_table(table)
+    assert '<td class="best">8.40<sup style="min-width: 1ch">†</sup></td>' in page
+    assert '<td>11.20<sup style="min-width: 1ch"></sup></td>' in page
     lines = terminal_table(table).splitlines()
     assert lines[3].index("11.20") == lines[4].index(" 8.40†")
     write_table(table, tmp_path / "table1", "Table 1")
