@@ -75,6 +75,16 @@ class Table(Options):
         description="Table of a paper whose values stand beside ours, such as "
         "`1505.04630/table1`; rows are matched by the label of the run.",
     )
+    pairs: list[tuple[str, str]] = Field(
+        default_factory=list,
+        description="Pairs of runs or GMM stages whose difference in WER is tested, the second "
+        "against the first; each of them counts where both stand in `runs`.",
+    )
+
+    @property
+    def compared(self) -> list[tuple[str, str]]:
+        """List the pairs whose runs both stand in the table."""
+        return [pair for pair in self.pairs if set(pair) <= set(self.runs)]
 
 
 class Top(Options):
@@ -391,6 +401,16 @@ def _check_initialisation(
         checker.add(path, f"'rbm' is for sigmoid units; this network's are {network.activation}")
 
 
+def _check_pairs(checker: _Checker, path: str, pairs: list[tuple[str, str]], known) -> None:
+    seen: set[frozenset] = set()
+    for index, pair in enumerate(pairs):
+        for place, run in enumerate(pair):
+            checker.named(f"{path}.{index}.{place}", run, known, "run or GMM stage")
+        if frozenset(pair) in seen or pair[0] == pair[1]:
+            checker.add(f"{path}.{index}", f"{list(pair)}; each pair of two runs may stand once")
+        seen.add(frozenset(pair))
+
+
 def load_study(config: Mapping[str, Any]) -> Study:
     """Check a study and give it types.
 
@@ -486,9 +506,11 @@ def load_study(config: Mapping[str, Any]) -> Study:
             typed_tables[key] = table
             if table.paper is not None:
                 checker.named(f"tables.{key}.paper", table.paper, PAPERS, "table of a paper")
+            known = [*runs, *(sections["hmm"].stages if sections["hmm"] else STAGES)]
             for index, run in enumerate(table.runs):
-                known = [*runs, *(sections["hmm"].stages if sections["hmm"] else STAGES)]
                 checker.named(f"tables.{key}.{index}", run, known, "run or GMM stage")
+            left_out = [run for run in top.get("runs") or {} if run not in runs]
+            _check_pairs(checker, f"tables.{key}.pairs", table.pairs, [*known, *left_out])
 
     if checker.problems:
         count = len(checker.problems)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from darkknowledge.errors import DataError
 from darkknowledge.files import read_json, write_text
+from darkknowledge.pairs import differs_from, marks, method_notes, pair_notes, pairs_html
 from darkknowledge.papers import OTHER_CORPUS, PAPERS
 
 TARGET_NAMES = {
@@ -54,6 +55,7 @@ TABLE_CSS = """
 .results td.paper.first, .results th.paper.first { border-left: 1px solid #8885; }
 .results .best { font-weight: 700; }
 .results .spread { opacity: .7; font-size: .88em; font-weight: 400; }
+.results sup { display: inline-block; line-height: 0; text-align: left; }
 .results .gap { color: #b42318; text-align: left; white-space: normal; }
 .note { color: #667085; font-size: .9em; max-width: 62rem; }
 """
@@ -185,7 +187,7 @@ def table_rows(
         rows.append(row)
     table = pd.DataFrame(rows)
     table["parameters"] = table["parameters"].astype("Int64")
-    table.attrs["paper"] = paper
+    table.attrs |= {"paper": paper, "pairs": []}
     return table
 
 
@@ -197,12 +199,13 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
     spec : mapping
         ``rows`` and ``paper`` as `table_rows` takes them; ``systems``, a list of [run, seed];
         ``scores``, the score file of each; and, where networks are compared, ``summaries``, with
-        None for a GMM stage.
+        None for a GMM stage. A summary or score that holds a ``problem`` counts as absent. Where
+        pairs are compared, ``significance``, the file of `darkknowledge.significance`'s records.
 
     Returns
     -------
     DataFrame
-        As from `table_rows`.
+        As from `table_rows`, with the records in ``attrs["pairs"]``.
     """
     summaries = spec.get("summaries") or [None] * len(spec["systems"])
     results = []
@@ -211,7 +214,9 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
         if problem := found["score"].get("problem"):
             found = {"problem": problem}
         results.append({"run": run, "seed": seed, **found})
-    return table_rows(spec["rows"], results, spec.get("paper"))
+    table = table_rows(spec["rows"], results, spec.get("paper"))
+    table.attrs["pairs"] = read_json(spec["significance"]) if "significance" in spec else []
+    return table
 
 
 def write_table(table: pd.DataFrame, stem: str | Path, title: str = "") -> None:
@@ -227,8 +232,14 @@ def write_table(table: pd.DataFrame, stem: str | Path, title: str = "") -> None:
         Caption.
     """
     stem = Path(stem)
-    notes = table_notes(table)
-    csv = table.dropna(axis=1, how="all").to_csv(index=False, float_format="%.4f")
+    notes = _all_notes(table)
+    pairs = table.attrs["pairs"]
+    if pairs:
+        others = [" ".join(differs_from(pairs, run)) for run in table["run"]]
+        full = table.assign(differs_from=others)
+    else:
+        full = table
+    csv = full.dropna(axis=1, how="all").to_csv(index=False, float_format="%.4f")
     write_text(f"{stem}.csv", csv)
     lines = [f"**{title}**", ""] if title else []
     lines += [markdown_table(table), "", *(f"{note}  " for note in notes)]
@@ -251,11 +262,12 @@ def table_notes(table: pd.DataFrame) -> list[str]:
         )
     else:
         notes.append("WER: of the whole test set.")
-    seeds = sorted({int(n) for n in table["seeds"] if n})
-    if seeds and max(seeds) > 1:
-        count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-        notes.append(f"Mean ± standard deviation over {count} seeds.")
-    elif seeds and has_fa:
+    count = table["seeds"].max()
+    if count > 1:
+        fewer = table[(table["seeds"] > 0) & (table["seeds"] < count)]
+        rest = "".join(f"; {row['model']}: n = {row['seeds']}" for _, row in fewer.iterrows())
+        notes.append(f"Mean ± standard deviation over n = {count} seeds{rest}.")
+    elif count and has_fa:
         notes.append("One seed: differences of a few tenths may be chance.")
     paper = table.attrs.get("paper")
     if paper and any(table[key].notna().any() for key, _, _ in PAPER_COLUMNS):
@@ -267,7 +279,16 @@ def table_notes(table: pd.DataFrame) -> list[str]:
         )
     for _, row in table[table["problem"] != ""].iterrows():
         notes.append(f"{row['model']}: {row['problem']}.")
-    return notes
+    return [*notes, *method_notes(table.attrs["pairs"], _labels(table))]
+
+
+def _all_notes(table: pd.DataFrame) -> list[str]:
+    """Return the notes with those of each pair, for formats that have no table of pairs."""
+    return [*table_notes(table), *pair_notes(table.attrs["pairs"], _labels(table))]
+
+
+def _labels(table: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(table["run"], table["model"], strict=True))
 
 
 def markdown_table(table: pd.DataFrame) -> str:
@@ -279,7 +300,9 @@ def markdown_table(table: pd.DataFrame) -> str:
 
 def latex_table(table: pd.DataFrame, title: str = "") -> str:
     """Format a table as LaTeX with the rules of booktabs; the least WER is bold."""
-    heads, cells = _cells(table, lambda text: rf"\textbf{{{text}}}", "--", _latex, r"$\pm$")
+    heads, cells = _cells(
+        table, lambda text: rf"\textbf{{{text}}}", "--", _latex, r"$\pm$", _latex_mark
+    )
     texts = sum(head in ("Model", "Targets") for head in heads)
     top = []
     name = _paper_name(table)
@@ -308,7 +331,7 @@ def latex_table(table: pd.DataFrame, title: str = "") -> str:
         r"\bottomrule",
         r"\end{tabular}",
         r"\par\smallskip\footnotesize",
-        *(_latex(note) for note in table_notes(table)),
+        *(rf"{_latex(note)}\par" for note in _all_notes(table)),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -319,6 +342,7 @@ def html_table(table: pd.DataFrame) -> str:
     columns, papers, best = _shown(table)
     texts = ["Model"] + (["Targets"] if (table["targets"] != "").any() else [])
     has_parameters = table["parameters"].notna().any()
+    worn = _most_marks(table)
     ours = len(columns) + has_parameters
     lines = ['<div class="wide"><table class="results">', "<thead>"]
     if papers:
@@ -349,7 +373,10 @@ def html_table(table: pd.DataFrame) -> str:
                     number = _number(row[f"{key}_std"], digits)
                     spread = f' <span class="spread">± {number}</span>'
                 kind = ' class="best"' if (index, key) in best else ""
-                cells.append(f"<td{kind}>{mean or '–'}{spread}</td>")
+                mark = marks(table.attrs["pairs"], row["run"]) if key == "wer" else ""
+                if key == "wer" and worn:
+                    mark = f'<sup style="min-width: {worn}ch">{mark}</sup>'
+                cells.append(f"<td{kind}>{mean or '–'}{mark}{spread}</td>")
             if has_parameters:
                 cells.append(f"<td>{_millions(row['parameters']) or '–'}</td>")
         cells += [
@@ -360,12 +387,15 @@ def html_table(table: pd.DataFrame) -> str:
     lines += ["</tbody>", "</table></div>"]
     notes = "<br>\n".join(html.escape(note) for note in table_notes(table))
     lines.append(f'<p class="note">{notes}</p>')
+    if table.attrs["pairs"]:
+        lines.append(pairs_html(table.attrs["pairs"], _labels(table)))
     return "\n".join(lines)
 
 
 def terminal_table(table: pd.DataFrame, title: str = "") -> str:
     """Format a table as aligned text for a terminal, its notes below."""
-    heads, cells = _cells(table, str, "-")
+    worn = _most_marks(table)
+    heads, cells = _cells(table, str, "-", mark=lambda text: text.ljust(worn))
     name = _paper_name(table)
     papers = [head.startswith(f"{name} ") for head in heads]
     heads = [head.removeprefix(f"{name} ") for head in heads]
@@ -385,7 +415,7 @@ def terminal_table(table: pd.DataFrame, title: str = "") -> str:
     if any(papers):
         corpus = f"| {name}, {PAPERS[table.attrs['paper']]['corpus']}"
         top = [" " * (line(heads).index("|")) + corpus]
-    notes = [text for note in table_notes(table) for text in textwrap.wrap(note, max(width, 60))]
+    notes = [text for note in _all_notes(table) for text in textwrap.wrap(note, max(width, 60))]
     body = [*top, line(heads), rule, *map(line, cells), rule, *notes]
     return "\n".join([title, *body] if title else body) + "\n"
 
@@ -394,6 +424,10 @@ def _problem(reason: str, seeds: Sequence[str]) -> str:
     if not any(seeds):
         return reason
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {reason}"
+
+
+def _most_marks(table: pd.DataFrame) -> int:
+    return max(len(marks(table.attrs["pairs"], run)) for run in table["run"])
 
 
 def _paper_name(table: pd.DataFrame) -> str:
@@ -415,7 +449,7 @@ def _shown(table: pd.DataFrame) -> tuple[list, list, set]:
 
 
 def _cells(
-    table: pd.DataFrame, bold, dash: str, escape=str, spread: str = "±"
+    table: pd.DataFrame, bold, dash: str, escape=str, spread: str = "±", mark=str
 ) -> tuple[list[str], list[list[str]]]:
     columns, papers, best = _shown(table)
     has_targets = (table["targets"] != "").any()
@@ -431,6 +465,8 @@ def _cells(
             text = _number(row[key], digits) or dash
             if (index, key) in best:
                 text = bold(text)
+            if key == "wer":
+                text += mark(marks(table.attrs["pairs"], row["run"]))
             if not math.isnan(row[f"{key}_std"]):
                 text += f" {spread} {_number(row[f'{key}_std'], digits)}"
             cells.append(text)
@@ -451,7 +487,13 @@ def _millions(count) -> str:
     return f"{count / 1e6:.2f} M" if count >= 1e5 else f"{count / 1e3:.1f} k"
 
 
+def _latex_mark(text: str) -> str:
+    return rf"\textsuperscript{{{_latex(text)}}}" if text else ""
+
+
 def _latex(text: str) -> str:
     replacements = {"\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--", "−": "$-$"}
+    replacements |= {"†": r"\dag{}", "‡": r"\ddag{}", "§": r"\S{}", "¶": r"\P{}"}
+    replacements |= {c: f"${c}$" for c in "<>"}
     replacements |= {c: f"\\{c}" for c in "&%$#_{}"}
     return "".join(replacements.get(c, c) for c in text)

@@ -140,6 +140,14 @@ def gmm_paper():
     return own[0] if own else "kaldi/aurora4"
 
 
+def systems_of(runs):
+    """List the systems of runs and GMM stages, [run, seed] each, and where they are decoded."""
+    systems = [
+        [run, seed] for run in runs for seed in ([None] if run in GMM_STAGES else study.seeds)
+    ]
+    return systems, [run if seed is None else f"{run}/seed{seed}" for run, seed in systems]
+
+
 def table_spec(name):
     """Say what a table is made from; `gmm` is that of the Gaussian mixtures."""
     if name == "gmm":
@@ -151,11 +159,10 @@ def table_spec(name):
             "scores": [f"{R}/decode/{stage}/score.json" for stage in GMM_STAGES],
         }
     table = study.tables[name]
-    systems = [
-        [run, seed] for run in table.runs for seed in ([None] if run in GMM_STAGES else study.seeds)
-    ]
-    paths = [run if seed is None else f"{run}/seed{seed}" for run, seed in systems]
+    systems, paths = systems_of(table.runs)
+    tested = {"significance": f"{R}/significance/{name}.json"} if table.compared else {}
     return {
+        **tested,
         "title": table.title or name,
         "paper": table.paper,
         "rows": [table_row(run) for run in table.runs],
@@ -170,7 +177,22 @@ def table_spec(name):
 def table_files(name):
     """List the files that a table is made from."""
     spec = table_spec(name)
-    return [*spec["scores"], *filter(None, spec.get("summaries", []))]
+    tested = [spec["significance"]] if "significance" in spec else []
+    return [*spec["scores"], *filter(None, spec.get("summaries", [])), *tested]
+
+
+def pairs_spec(name):
+    """Say what the pairs of a table are, and which systems they compare."""
+    pairs = study.tables[name].compared if name in study.tables else []
+    systems, paths = systems_of(dict.fromkeys(run for pair in pairs for run in pair))
+    return {"pairs": [list(pair) for pair in pairs], "systems": systems, "paths": paths}
+
+
+def pairs_files(file):
+    """Return a function that names one file of each system that a table's pairs compare."""
+    return lambda wildcards: [
+        f"{R}/decode/{path}/{file}" for path in pairs_spec(wildcards.table)["paths"]
+    ]
 
 
 def table_row(run):

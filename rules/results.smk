@@ -1,17 +1,45 @@
 """Summaries, scores and training logs to tables, figures and one page.
 
-Inputs: networks/{run}/seed{seed}/{summary.json,metrics.jsonl}, decode/{system}/score.json
-Outputs: tables/{table}.*, figures/*, report.html, summary.txt
+Inputs: networks/{run}/seed{seed}/{summary.json,metrics.jsonl}, decode/{system}/score.json;
+for the pairs of a table decode/{system}/hypotheses.trn and data/test/{text,utt2spk}
+Outputs: significance/{table}.{json,csv}, tables/{table}.*, figures/*, report.html, summary.txt
 """
 
 
 localrules:
+    test_significance,
     make_table,
     compute_toy,
     plot_toy,
     plot_learning_curves,
     plot_conditions,
     write_report,
+
+
+rule test_significance:
+    input:
+        hypotheses=pairs_files("hypotheses.trn"),
+        scores=pairs_files("score.json"),
+        text=f"{R}/data/test/text",
+        utt2spk=f"{R}/data/test/utt2spk",
+    output:
+        pairs=f"{R}/significance/{{table}}.json",
+        csv=f"{R}/significance/{{table}}.csv",
+    log:
+        f"{LOGS}/test_significance/{{table}}.log",
+    benchmark:
+        f"{BENCHMARKS}/test_significance/{{table}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="30m",
+    params:
+        code=code("test_significance"),
+        table=lambda wildcards: pairs_spec(wildcards.table),
+    script:
+        "../scripts/test_significance.py"
 
 
 rule make_table:

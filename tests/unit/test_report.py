@@ -118,3 +118,14 @@ def test_the_caption_of_the_conditions_fits_them(tmp_path, sets, conditions):
     caption = re.search("<figcaption>(.*?)</figcaption>", text, re.DOTALL)[1]
     assert "Word error rate in each test condition" in caption
     assert ("A clean, B noisy" in caption) == (len(groups) > 1)
+
+
+def test_pairs_stand_below_their_table(tmp_path, sets):
+    counts = {"total": {"errors": 1, "words": 10}, "groups": {}}
+    stages = ("mono", "tri1")
+    table = table_rows([{"run": s} for s in stages], [{"run": s, "score": counts} for s in stages])
+    lost = {"first": "mono", "second": "tri1", "seeds": [], "problem": "tri1: lost"}
+    table.attrs["pairs"] = [lost]
+    text = page(tmp_path, sets, tables=[("T", table)])
+    assert "not compared; tri1: lost" in text and "Look at the interval before p" in text
+    assert "Look at the interval" not in page(tmp_path, sets)

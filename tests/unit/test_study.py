@@ -216,3 +216,30 @@ def test_nothing_heavy_is_imported():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_pairs_count_where_both_runs_are_rows():
+    config = copy.deepcopy(DEFAULT)
+    table = config["tables"]["table1"]
+    assert len(load_study(config).tables["table1"].compared) == len(table["pairs"])
+    table["runs"] = ["mono", "dnn", "rnn-0", "rnn-t2-soft"]
+    table["pairs"].append(["mono", "dnn"])
+    config["runs"]["rnn-t1-soft"] = None
+    compared = load_study(config).tables["table1"].compared
+    assert compared == [("rnn-0", "rnn-t2-soft"), ("dnn", "rnn-t2-soft"), ("mono", "dnn")]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([["dnn", "rnn-t2-sofd"]], "pairs.0.1: no run or GMM stage 'rnn-t2-sofd'; did you mean"),
+        ([["dnn", "tri3b"]], "pairs.0.1: no run or GMM stage 'tri3b'; did you mean 'tri2b'"),
+        ([["dnn", "rnn-0"], ["rnn-0", "dnn"]], "pairs.1: ['rnn-0', 'dnn']; each pair of two runs"),
+        ([["dnn", "dnn"]], "pairs.0: ['dnn', 'dnn']; each pair of two runs may stand once"),
+        ([["dnn"]], "pairs.0.1: missing"),
+        ("dnn", "pairs: 'dnn'; "),
+    ],
+)
+def test_a_wrong_pair_is_named(pairs, expected):
+    found = mistakes(study(tables__table1__pairs=pairs))
+    assert any(f"tables.table1.{expected}" in line for line in found), found

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pandas as pd
@@ -146,7 +147,7 @@ def test_gmm_stages_stand_beside_runs_and_have_no_seeds(tmp_path):
     assert list(table["seeds"]) == [0, 3] and (table["problem"] == "").all()
     assert math.isnan(table["wer_std"][0]) and table["wer_std"][1] == pytest.approx(1)
     notes = " ".join(table_notes(table))
-    assert "Mean ± standard deviation over 3 seeds." in notes
+    assert "Mean ± standard deviation over n = 3 seeds." in notes
     assert markdown_table(table).splitlines() == [
         "| Model | Targets | TR FA % | CV FA % | WER % | Parameters | Kaldi WER % |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -191,7 +192,7 @@ def test_files(tmp_path):
     assert read["wer"][0] == pytest.approx(table["wer"][0], abs=1e-4)
     assert read["parameters"][0] == 1234567
     tex = (tmp_path / "table1.tex").read_text()
-    assert r"A \& B\_<1>" in tex and r"$\pm$" in tex and "±" not in tex
+    assert r"A \& B\_$<$1$>$" in tex and r"$\pm$" in tex and "±" not in tex
     assert r"\caption{Table 1: 100 \%}" in tex
     rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
     assert {line.count("&") - 2 * line.count(r"\&") // 2 for line in rows[1:]} == {12}
@@ -215,3 +216,82 @@ def test_papers_numbers():
     for table in PAPERS.values():
         for numbers in table["rows"].values():
             assert all(0 < value < 100 for value in numbers.values())
+
+
+def compared(p):
+    return {
+        "first": "dnn",
+        "second": "rnn",
+        "seeds": [1],
+        "problem": "",
+        "utterances": 28,
+        "sentences": 2,
+        "wer": [11.2, 8.4],
+        "difference": -2.8,
+        "interval": [-4.0, -1.5],
+        "relative": -25.0,
+        "relative_interval": [-33.0, -12.0],
+        "p": p,
+        "p_holm": p,
+        "significant": p < 0.05,
+        "mapsswe": {"segments": 90, "mean": 0.5, "deviation": 1.0, "z": 4.74, "p": 0.000002},
+    }
+
+
+def written(folder, name, value):
+    (folder / name).write_text(json.dumps(value))
+    return str(folder / name)
+
+
+def test_marks_and_notes_of_pairs(tmp_path):
+    results = {"dnn": result("dnn", 1, 4), "rnn": result("rnn", 1, 3)}
+    spec = {
+        "rows": RUNS,
+        "paper": TABLE1,
+        "systems": [["dnn", 1], ["rnn", 1]],
+        "scores": [written(tmp_path, f"{n}.json", r["score"]) for n, r in results.items()],
+        "summaries": [written(tmp_path, f"{n}s.json", r["summary"]) for n, r in results.items()],
+        "significance": written(tmp_path, "pairs.json", [compared(0.01)]),
+    }
+    table = read_table_rows(spec)
+    assert "| **8.40**† |" in markdown_table(table)
+    assert r"\textbf{8.40}\textsuperscript{\dag{}}" in latex_table(table)
+    page = html_table(table)
+    assert '<td class="best">8.40<sup style="min-width: 1ch">†</sup></td>' in page
+    assert '<td>11.20<sup style="min-width: 1ch"></sup></td>' in page
+    lines = terminal_table(table).splitlines()
+    assert lines[3].index("11.20") == lines[4].index(" 8.40†")
+    write_table(table, tmp_path / "table1", "Table 1")
+    assert pd.read_csv(tmp_path / "table1.csv")["differs_from"].tolist()[1] == "dnn"
+    for kind, minus in (("md", "−2.80 points"), ("tex", "$-$2.80 points"), ("html", "−2.80")):
+        text = (tmp_path / f"table1.{kind}").read_text()
+        assert minus in text and "bootstrap over 2 sentences" in text
+    assert "11.20 |" in markdown_table(table) and "11.20†" not in markdown_table(table)
+    (tmp_path / "pairs.json").write_text(json.dumps([compared(0.2)]))
+    table = read_table_rows(spec)
+    assert "8.40†" not in terminal_table(table) and "p = 0.200" in terminal_table(table)
+    del spec["significance"]
+    assert "bootstrap" not in terminal_table(read_table_rows(spec))
+
+
+def test_a_score_or_summary_that_says_problem_is_a_gap(tmp_path):
+    good = result("dnn", 1, 4)
+    lost = written(tmp_path, "lost.json", {"problem": "loss diverged in epoch 3"})
+    score = written(tmp_path, "score.json", good["score"])
+    spec = {
+        "rows": RUNS,
+        "systems": [["dnn", 1], ["dnn", 2], ["rnn", 1]],
+        "scores": [score, lost, lost],
+        "summaries": [written(tmp_path, "s.json", good["summary"]), lost, lost],
+    }
+    table = read_table_rows(spec)
+    assert list(table["seeds"]) == [1, 0]
+    assert list(table["problem"]) == [f"seed {n}: loss diverged in epoch 3" for n in (2, 1)]
+    assert math.isnan(table["wer"][1])
+    assert "RNN-T2 (pretrain): seed 1: loss diverged in epoch 3." in table_notes(table)
+
+
+def test_fewer_seeds_of_a_run_are_named():
+    results = [result("dnn", seed, 4 + seed) for seed in (1, 2, 3)] + [result("rnn", 1, 3)]
+    notes = " ".join(table_notes(table_rows(RUNS, results)))
+    assert "over n = 3 seeds; RNN-T2 (pretrain): n = 1." in notes

@@ -40,6 +40,12 @@ def test_results_are_there_and_mean_something(finished):
         assert (folder / "nbest.txt").stat().st_size > 100
     for stage in ("mono", "tri1", "tri2b"):
         assert (finished.results / "decode" / stage / "score.json").is_file()
+    pairs = json.loads((finished.results / "significance" / "table1.json").read_text())
+    assert [pair["first"] for pair in pairs] == ["rnn-0", "dnn"]  # of the default study's twelve
+    for pair in pairs:
+        wer = {row["run"]: float(row["wer"]) for row in table}
+        assert pair["wer"] == pytest.approx([wer[pair[i]] for i in ("first", "second")], abs=1e-3)
+        assert pair["sentences"] == pair["utterances"] / 14
     for name in ("report.html", "summary.txt"):
         assert (finished.results / name).stat().st_size > 100
     assert not list(finished.results.rglob("*.tmp")), "a temporary file was left behind"
