@@ -64,10 +64,15 @@ class Table(Options):
         f"({', '.join(STAGES)}), which have no seeds.",
     )
     title: str = Field(default="", description="Caption; the table's key when absent.")
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Names that runs have in this table, where they differ from `label` of the "
+        "run: two papers may call one run by two names.",
+    )
     paper: str | None = Field(
         default=None,
         description="Table of a paper whose values stand beside ours, such as "
-        "`1505.04630/table1`; rows are matched by the label of the run.",
+        "`1505.04630/table1`; rows are matched by their label.",
     )
 
 
@@ -133,11 +138,17 @@ class Study:
         a larger vocabulary makes no audio anew.
         """
         options = plain(self.corpus)
+        options.pop("hours", None)
         if not language:
             options = {k: v for k, v in options.items() if k not in self.corpus.LANGUAGE_ONLY}
         if "data_root" in type(self.corpus).model_fields:
             options["data_root"] = self.data_root
         return options
+
+    def absent(self) -> list[str]:
+        """Return what of the corpus is not on this machine, and what mends it."""
+        problems = self.corpus.problems(Path(self.data_root))
+        return [f"corpora.{self.corpus_name}: {problem}" for problem in problems]
 
     @property
     def arpa(self) -> str | None:
@@ -380,6 +391,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     ------
     StudyError
         With every mistake: path of the key, value, what is allowed, the nearest known name.
+        Whether the corpus is there is asked by `Study.absent`.
     """
     checker = _Checker()
     top = dict(config)
@@ -405,10 +417,6 @@ def load_study(config: Mapping[str, Any]) -> Study:
     }
     if corpus_name is not None and checker.named("corpus", corpus_name, corpora, "corpus"):
         corpus = typed_corpora[corpus_name]
-    data_root = str(top.get("data_root", "data"))
-    if corpus is not None:
-        for problem in corpus.problems(Path(data_root)):
-            checker.add(f"corpora.{corpus_name}", problem)
 
     sections = {
         key: checker.validate(model, _drop_nulls(top.get(key) or {}), key)
@@ -460,6 +468,8 @@ def load_study(config: Mapping[str, Any]) -> Study:
             for index, run in enumerate(table.runs):
                 known = [*runs, *(sections["hmm"].stages if sections["hmm"] else STAGES)]
                 checker.named(f"tables.{key}.{index}", run, known, "run or GMM stage")
+            for run in table.labels:
+                checker.named(f"tables.{key}.labels.{run}", run, table.runs, "run of this table")
 
     if checker.problems:
         count = len(checker.problems)
@@ -469,7 +479,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
 
     return Study(
         name=name,
-        data_root=data_root,
+        data_root=str(top.get("data_root", "data")),
         seeds=tuple(seeds),
         corpus_name=corpus_name,
         corpus=corpus,

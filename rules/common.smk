@@ -71,10 +71,15 @@ def stage_before(wildcards):
     }
 
 
+def there(path):
+    """Leave out a file of the corpus that is absent: it can be planned without, not run."""
+    return path if Path(path).exists() else []
+
+
 def given_features(wildcards):
     """Name the feature archives that the corpus gives for a set, by kind."""
     given = study.given_features(wildcards.set)
-    return {f"given_{kind}": scp for kind, scp in given.items()}
+    return {f"given_{kind}": there(scp) for kind, scp in given.items()}
 
 
 def search_options():
@@ -151,7 +156,7 @@ def table_spec(name):
     return {
         "title": table.title or name,
         "paper": table.paper,
-        "rows": [table_row(run) for run in table.runs],
+        "rows": [table_row(run, table.labels) for run in table.runs],
         "systems": systems,
         "scores": [f"{R}/decode/{path}/score.json" for path in paths],
         "summaries": [
@@ -166,12 +171,11 @@ def table_files(name):
     return [*spec["scores"], *filter(None, spec.get("summaries", []))]
 
 
-def table_row(run):
+def table_row(run, labels=None):
     """Describe a run, or a GMM stage, to the tables and figures."""
-    if run in GMM_STAGES:
-        return {"run": run, "label": run}
-    spec = study.runs[run]
-    return {"run": run, "label": spec.label or run, "targets": spec.targets}
+    spec = None if run in GMM_STAGES else study.runs[run]
+    label = (labels or {}).get(run) or (spec and spec.label) or run
+    return {"run": run, "label": label} | ({"targets": spec.targets} if spec else {})
 
 
 RUN_ROWS = [table_row(run) for run in study.table_runs]

@@ -11,6 +11,12 @@ SNR = Annotated[float, Field(ge=-20, le=60)]
 Range = Annotated[tuple[SNR, SNR], Field(min_length=2, max_length=2)]
 
 SetName = Literal["train", "dev", "test"]
+CONDITION_COUNT = 14
+Hours = dict[SetName, Annotated[float, Field(gt=0)]]
+HOURS = (
+    "Hours of speech of train, dev and test, as far as they are known before the corpus is read; "
+    "`make estimate` alone uses them."
+)
 FaultKind = Literal[
     "missing",
     "empty",
@@ -30,6 +36,8 @@ FaultKind = Literal[
 
 
 class _NoisyOptions(Options):
+    """What the corpora have in common that noise is added to."""
+
     seed: int = Field(
         default=1,
         ge=0,
@@ -149,6 +157,16 @@ class SyntheticOptions(_NoisyOptions):
         "is a dev or test sentence.",
     )
 
+    @property
+    def expected_hours(self) -> dict[str, float]:
+        """Hours of speech of each set, about: a sentence lasts 2.5 seconds."""
+        sentence = 2.5 / 3600
+        return {
+            "train": self.train_minutes / 60,
+            "dev": self.dev_utterances * sentence,
+            "test": self.test_utterances * CONDITION_COUNT * sentence,
+        }
+
     def problems(self, data_root: Path) -> list[str]:
         """Return what is absent on this machine: nothing, as everything is made here."""
         return []
@@ -266,6 +284,8 @@ class LibrispeechOptions(_NoisyOptions):
         "word to <UNK>) instead of stopping; all are counted and listed in skipped.txt.",
     )
 
+    hours: Hours = Field(default={}, description=HOURS)
+
     @model_validator(mode="after")
     def _check_sets(self):
         both = sorted(set(self.dev_speakers) & set(self.test_speakers))
@@ -287,6 +307,11 @@ class LibrispeechOptions(_NoisyOptions):
     def path(self, name: str) -> Path:
         """Return a configured path, relative ones below ``data_root``."""
         return Path(self.data_root) / name
+
+    @property
+    def expected_hours(self) -> dict[str, float]:
+        """Hours of speech of the sets, as far as the study gives them."""
+        return dict(self.hours)
 
     def problems(self, data_root: Path) -> list[str]:
         """Return what is absent, with where to get it and where to put it.
@@ -357,6 +382,12 @@ class KaldiOptions(Options):
         description="Data directory of the test set. `utt2cond` gives each utterance a condition "
         "by which errors are counted, of any name; without it all are condition 01."
     )
+    conditions: dict[SetName, str] = Field(
+        default={},
+        description="For sets without `utt2cond` whose utterances tell their condition by their "
+        "last character: these characters, those of 01, 02, ... in this order. Those of the dev "
+        "and test sets of Kaldi's Aurora4 recipe are `0123456789abcd`.",
+    )
     lexicon: str = Field(
         description="Kaldi's lexicon.txt: a word and its phones per line; silence is `SIL`, noise "
         "`SPN`. Words outside it are <UNK>."
@@ -395,8 +426,13 @@ class KaldiOptions(Options):
         "word to <UNK>) instead of stopping; all are counted and listed in skipped.txt.",
     )
 
+    hours: Hours = Field(default={}, description=HOURS)
+
     @model_validator(mode="after")
     def _check(self):
+        for name, characters in self.conditions.items():
+            if not characters or len(set(characters)) < len(characters):
+                raise ValueError(f"conditions.{name}: {characters!r}; each character stands once")
         if self.min_seconds >= self.max_seconds:
             raise ValueError("min_seconds must be below max_seconds")
         if self.arpa is not None and self.lm_text:
@@ -414,6 +450,11 @@ class KaldiOptions(Options):
     def path(self, name: str) -> Path:
         """Return a configured path, relative ones below ``data_root``."""
         return Path(self.data_root) / name
+
+    @property
+    def expected_hours(self) -> dict[str, float]:
+        """Hours of speech of the sets, as far as the study gives them."""
+        return dict(self.hours)
 
     @property
     def needs_audio(self) -> bool:

@@ -1,11 +1,10 @@
 import copy
-import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 
-from darkknowledge.corpora.options import KaldiOptions
+from darkknowledge.papers import PAPERS
 from darkknowledge.study import StudyError, load_study
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +115,7 @@ def test_a_missing_directory_says_where_to_get_it(tmp_path):
     merged["corpora"].update(config["corpora"])
     merged["corpus"] = config["corpus"]
     merged["data_root"] = str(tmp_path)
-    found = "\n".join(mistakes(merged))
+    found = "\n".join(load_study(merged).absent())
     assert "LibriSpeech/dev-clean" in found
     assert "openslr" in found.lower()
     assert "ESC" in found
@@ -162,11 +161,73 @@ def test_feature_archives_are_those_of_the_set():
     own["mfcc"] = {"train": "t.scp", "dev": "d.scp", "test": "/e.scp"}
     config["corpora"]["own"] = own
     config["data_root"] = "root"
-    loaded = dataclasses.replace(load_study(config), corpus=KaldiOptions(**own))
+    config["corpus"] = "own"
+    loaded = load_study(config)
+    assert any("/e.scp" in line for line in loaded.absent())
     assert loaded.given_features("dev") == {"mfcc": "root/d.scp"}
     assert loaded.given_features("test") == {"mfcc": "/e.scp"}
     assert loaded.corpus_options()["mfcc"] == own["mfcc"]
     assert loaded.arpa is None
+
+
+def test_hours_change_no_result():
+    config = copy.deepcopy(DEFAULT)
+    own = {"kind": "kaldi", "train": "a", "dev": "b", "test": "c", "lexicon": "d"}
+    config.update(corpus="own", corpora={"own": own})
+    before = load_study(config).corpus_options()
+    own["hours"] = {"train": 15.1}
+    assert load_study(config).corpus_options() == before
+
+
+def merged(*names):
+    """Lay shipped studies over the default one, as Snakemake does."""
+
+    def lay(base, top):
+        for key, value in top.items():
+            if isinstance(value, dict) and isinstance(base.get(key), dict):
+                lay(base[key], value)
+            else:
+                base[key] = value
+        return base
+
+    config = copy.deepcopy(DEFAULT)
+    for name in names:
+        lay(config, yaml.safe_load((ROOT / "studies" / f"{name}.yaml").read_text()))
+    return config
+
+
+def test_the_papers_own_study_is_theirs():
+    loaded = load_study(merged("aurora4"))
+    assert len(loaded.absent()) == 5
+    dnn, lstm = loaded.networks["dnn"], loaded.networks["lstm-2"]
+    assert (dnn.layers, dnn.units, dnn.lda, dnn.splice, dnn.activation) == (
+        4,
+        2048,
+        200,
+        5,
+        "sigmoid",
+    )
+    assert (lstm.layers, lstm.units, lstm.projection, lstm.delay) == (2, 800, 512, 5)
+    training = loaded.training["rnn-t2-pretrain"]
+    assert (training.streams, training.frames, training.learning_rate) == (4, 20, 0.0001)
+    assert (training.optimiser, training.loss, training.momentum) == ("sgd", "sum", 0.9)
+    assert training.halving_factor == 0.5 and training.finetune_epochs is None
+    assert loaded.networks["dnn-weak"] == dnn.model_copy(update={"layers": 1})
+
+
+@pytest.mark.parametrize("overlays", [("aurora4",)], ids="+".join)
+def test_rows_stand_beside_those_of_the_paper(overlays):
+    loaded = load_study(merged(*overlays))
+    for table in loaded.tables.values():
+        labels = [table.labels.get(run, loaded.runs[run].label) for run in table.runs]
+        assert set(labels) <= PAPERS[table.paper]["rows"].keys()
+        assert len(set(labels)) == len(labels)
+
+
+def test_a_label_is_of_a_run_of_its_table():
+    config = study(tables__table1__labels={"rnn-00": "x"})
+    (line,) = mistakes(config)
+    assert line.startswith("tables.table1.labels.rnn-00: no run of this table 'rnn-00'; did you")
 
 
 def test_null_leaves_an_entry_out():

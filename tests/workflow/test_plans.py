@@ -34,6 +34,13 @@ def test_the_reference_task_takes_lexicon_and_language_model_as_they_are(project
     assert not jobs & {"estimate_lm"}
 
 
+def test_the_papers_own_study_can_be_planned_without_the_corpus(project):
+    study = str(ROOT / "studies" / "aurora4.yaml")
+    jobs = project.planned(config=study)
+    assert len([job for job in jobs if job.startswith("train_network:")]) == 24 * 3
+    assert {"take_lm", "make_table:table1", "make_table:layers", "make_table:weak"} <= jobs
+
+
 def kaldi_study(folder: Path) -> Path:
     """Write a study on data directories made elsewhere, and these directories."""
     for name in ("train", "dev", "test"):
@@ -62,8 +69,11 @@ def test_a_study_on_kaldi_data_directories(project, tmp_path):
     study = yaml.safe_load(path.read_text())
     study["corpora"]["own"]["arpa"] = "lm.arpa"
     path.write_text(yaml.safe_dump(study))
-    refused = project.run("-n", config=str(path), check=False)
-    assert refused.returncode and f"arpa: no file {tmp_path / 'lm.arpa'}" in refused.stdout
+    plan = project.run("-n", config=str(path)).stdout
+    refused = project.run(config=str(path), check=False)
+    assert refused.returncode and not (project.folder / "results" / "own").exists()
+    for said in (plan, refused.stdout):
+        assert f"corpora.own: arpa: no file {tmp_path / 'lm.arpa'}" in said
     (tmp_path / "lm.arpa").touch()
     jobs = project.planned(config=str(path))
     assert "take_lm" in jobs and "estimate_lm" not in jobs
