@@ -215,6 +215,17 @@ class Study:
                 waiting.append(teacher)
         return list(found)
 
+    @property
+    def needed_runs(self) -> list[str]:
+        """List the runs that are trained: those of tables, and all that teach them."""
+        return list(dict.fromkeys([*self.table_runs, *self.teachers()]))
+
+    @property
+    def caches(self) -> list[tuple[str, float]]:
+        """List the teachers and temperatures of the soft targets that are learnt, each once."""
+        learnt = (self.runs[run] for run in self.needed_runs)
+        return list(dict.fromkeys((run.teacher, run.temperature) for run in learnt if run.teacher))
+
 
 def plain(options: BaseModel) -> dict[str, Any]:
     """Dump options as plain types without those that equal their default, sorted by key.

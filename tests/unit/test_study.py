@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from darkknowledge.overlays import read_studies
 from darkknowledge.papers import PAPERS
 from darkknowledge.study import StudyError, load_study
 
@@ -180,20 +181,8 @@ def test_hours_change_no_result():
 
 
 def merged(*names):
-    """Lay shipped studies over the default one, as Snakemake does."""
-
-    def lay(base, top):
-        for key, value in top.items():
-            if isinstance(value, dict) and isinstance(base.get(key), dict):
-                lay(base[key], value)
-            else:
-                base[key] = value
-        return base
-
-    config = copy.deepcopy(DEFAULT)
-    for name in names:
-        lay(config, yaml.safe_load((ROOT / "studies" / f"{name}.yaml").read_text()))
-    return config
+    """Lay shipped studies over the default one."""
+    return read_studies([ROOT / "config.yaml", *(ROOT / "studies" / f"{n}.yaml" for n in names)])
 
 
 def test_the_papers_own_study_is_theirs():

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT, Project
+from darkknowledge.estimate import count_jobs
+from darkknowledge.overlays import read_studies
+from darkknowledge.study import load_study
+from tests.workflow.conftest import ROOT, TINY, Project
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +93,18 @@ def test_feature_archives_are_inputs_where_they_are_given(project, tmp_path):
     plan = project.run("-n", "features", config=str(path)).stdout
     for name in sets:
         assert f"input: {tmp_path / name / 'feats.scp'}, results/own/data/{name}/audio" in plan
+
+
+def totals(plan: str) -> dict[str, int]:
+    """Read the job counts of a dry run."""
+    lines = plan.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+    return {line.split()[0]: int(line.split()[1]) for line in lines if line.strip()}
+
+
+@pytest.mark.parametrize("overlays", [(TINY,), ("aurora4",)], ids=["tiny", "aurora4"])
+def test_the_estimate_counts_the_jobs_of_the_plan(project, overlays):
+    files = [name if "/" in name else str(ROOT / "studies" / f"{name}.yaml") for name in overlays]
+    counted = count_jobs(load_study(read_studies([ROOT / "config.yaml", *files])))
+    planned = totals(project.run("-n", "-q", "rules", "--configfile", *files, config=None).stdout)
+    assert planned.pop("total") == sum(counted.values())
+    assert planned == counted
