@@ -68,6 +68,7 @@ def count_jobs(study: Study) -> dict[str, int]:
     """Count the jobs of each rule that a first run of the whole study has."""
     stages = len(study.hmm.stages)
     networks = len(study.needed_runs) * len(study.seeds)
+    compared = sum(bool(study.network_runs(table)) for table in study.tables)
     systems = stages + len(study.table_runs) * len(study.seeds)
     jobs = {
         "make_language": 1,
@@ -87,8 +88,8 @@ def count_jobs(study: Study) -> dict[str, int]:
         "make_table": len(study.tables) + 1,
         "compute_toy": 1,
         "plot_toy": 1,
-        "plot_learning_curves": 1,
-        "plot_conditions": 1,
+        "plot_learning_curves": compared,
+        "plot_conditions": compared,
         "write_report": 1,
         "all": 1,
     }

@@ -1,7 +1,7 @@
 """The figures: one style, the same colour for the same run everywhere, the same bytes each time."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +75,13 @@ def save_figure(figure: Figure, stem: str | Path) -> None:
     plt.close(figure)
 
 
-def run_styles(runs: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Give each run of a study its colour and marker, by its place in the study.
+def run_styles(places: Mapping[str, int]) -> dict[str, dict[str, str]]:
+    """Give runs their colour and marker, the same in every figure of a study.
 
     Parameters
     ----------
-    runs : iterable of str
-        Every run of the study, in its order; a run added at the end changes no other.
+    places : mapping
+        Place of each run in the study, from 0; a run added at the end changes no other.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def run_styles(runs: Iterable[str]) -> dict[str, dict[str, str]]:
             "color": COLOURS[i % len(COLOURS)],
             "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
         }
-        for i, run in enumerate(runs)
+        for run, i in places.items()
     }
 
 

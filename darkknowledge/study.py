@@ -198,6 +198,10 @@ class Study:
             "tables": {name: table.runs for name, table in self.tables.items()},
         }
 
+    def network_runs(self, table: str) -> list[str]:
+        """List the runs of a table, without the GMM stages."""
+        return [name for name in self.tables[table].runs if name in self.runs]
+
     @property
     def table_runs(self) -> list[str]:
         """List the runs that stand in some table, in order, each once; GMM stages are none."""

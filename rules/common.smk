@@ -20,13 +20,22 @@ SYSTEMS = [[run, seed] for run in study.table_runs for seed in study.seeds]
 RUN_SEEDS = [f"{run}/seed{seed}" for run, seed in SYSTEMS]
 TABLE_FORMATS = ("csv", "md", "tex", "html", "txt")
 FIGURE_FORMATS = ("svg", "pdf", "png")
-FIGURE_TITLES = {
+COMPARISONS = [name for name in study.tables if study.network_runs(name)]
+TABLE_FIGURES = {
     "conditions": "Word error rate by condition",
     "learning_curves": "Learning curves",
+}
+TOY_FIGURES = {
     "toy_data": "A toy: two Gaussian mixtures in the plane",
     "toy_surfaces": "The toy's loss surface under hard and soft targets",
 }
-FIGURES = {name: f"{R}/figures/{name}.svg" for name in FIGURE_TITLES}
+FIGURES = {
+    f"{R}/figures/{table}/{name}.svg": ": ".join(
+        [title, study.tables[table].title or table][: len(COMPARISONS)]
+    )
+    for table in COMPARISONS
+    for name, title in TABLE_FIGURES.items()
+} | {f"{R}/figures/{name}.svg": title for name, title in TOY_FIGURES.items()}
 LATTICES = [f"{R}/decode/{system}/lattice_score.json" for system in [*GMM_STAGES, *RUN_SEEDS]]
 TABLES = {name: f"{R}/tables/{name}.txt" for name in [*study.tables, "gmm"]}
 
@@ -178,7 +187,24 @@ def table_row(run, labels=None):
     return {"run": run, "label": label} | ({"targets": spec.targets} if spec else {})
 
 
-RUN_ROWS = [table_row(run) for run in study.table_runs]
+def figure_runs(table):
+    """Describe the runs of a table to a figure: its systems, and its rows with their places."""
+    runs = study.network_runs(table)
+    labels = study.tables[table].labels
+    places = {run: place for place, run in enumerate(study.table_runs)}
+    return {
+        "systems": [[run, seed] for run in runs for seed in study.seeds],
+        "rows": [table_row(run, labels) | {"place": places[run]} for run in runs],
+    }
+
+
+def figure_files(name):
+    """Return a function that names a file of each system of the wildcards' table."""
+
+    def files(wildcards):
+        return [name.format(run, seed) for run, seed in figure_runs(wildcards.table)["systems"]]
+
+    return files
 
 
 def lattice_scores(wildcards):

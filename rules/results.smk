@@ -80,13 +80,15 @@ rule plot_toy:
 
 rule plot_learning_curves:
     input:
-        metrics=[f"{R}/networks/{system}/metrics.jsonl" for system in RUN_SEEDS],
+        metrics=figure_files(f"{R}/networks/{{}}/seed{{}}/metrics.jsonl"),
     output:
-        figure=multiext(f"{R}/figures/learning_curves", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        figure=multiext(
+            f"{R}/figures/{{table}}/learning_curves", *[f".{kind}" for kind in FIGURE_FORMATS]
+        ),
     log:
-        f"{LOGS}/plot_learning_curves.log",
+        f"{LOGS}/plot_learning_curves/{{table}}.log",
     benchmark:
-        f"{BENCHMARKS}/plot_learning_curves.jsonl"
+        f"{BENCHMARKS}/plot_learning_curves/{{table}}.jsonl"
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -95,21 +97,22 @@ rule plot_learning_curves:
         runtime="10m",
     params:
         code=code("plot_learning_curves"),
-        systems=SYSTEMS,
-        rows=RUN_ROWS,
+        runs=lambda wildcards: figure_runs(wildcards.table),
     script:
         "../scripts/plot_learning_curves.py"
 
 
 rule plot_conditions:
     input:
-        scores=[f"{R}/decode/{system}/score.json" for system in RUN_SEEDS],
+        scores=figure_files(f"{R}/decode/{{}}/seed{{}}/score.json"),
     output:
-        figure=multiext(f"{R}/figures/conditions", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        figure=multiext(
+            f"{R}/figures/{{table}}/conditions", *[f".{kind}" for kind in FIGURE_FORMATS]
+        ),
     log:
-        f"{LOGS}/plot_conditions.log",
+        f"{LOGS}/plot_conditions/{{table}}.log",
     benchmark:
-        f"{BENCHMARKS}/plot_conditions.jsonl"
+        f"{BENCHMARKS}/plot_conditions/{{table}}.jsonl"
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -118,8 +121,7 @@ rule plot_conditions:
         runtime="10m",
     params:
         code=code("plot_conditions"),
-        systems=SYSTEMS,
-        rows=RUN_ROWS,
+        runs=lambda wildcards: figure_runs(wildcards.table),
     script:
         "../scripts/plot_conditions.py"
 
@@ -128,7 +130,7 @@ rule write_report:
     input:
         results=sorted({file for name in TABLES for file in table_files(name)}),
         tables=list(TABLES.values()),
-        figures=list(FIGURES.values()),
+        figures=list(FIGURES),
         data=expand(f"{R}/data/{{set}}/wav.scp", set=SETS),
     output:
         report=f"{R}/report.html",
@@ -147,6 +149,6 @@ rule write_report:
         code=code("write_report"),
         study=study.summary(),
         tables={name: table_spec(name) for name in TABLES},
-        figures=[FIGURE_TITLES[name] for name in FIGURES],
+        figures=list(FIGURES.values()),
     script:
         "../scripts/write_report.py"

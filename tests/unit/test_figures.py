@@ -47,7 +47,7 @@ def systems():
     ]
 
 
-STYLES = run_styles(["dnn", "rnn", "lost"])
+STYLES = run_styles({"dnn": 0, "rnn": 1, "lost": 2})
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,8 @@ def test_same_bytes_each_time(tmp_path, toy):
 
 
 def test_a_run_keeps_its_colour_when_runs_are_added():
-    few, many = run_styles("abc"), run_styles("abcdefghijklmnop")
+    places = {run: place for place, run in enumerate("abcdefghijklmnop")}
+    few, many = run_styles({run: places[run] for run in "cab"}), run_styles(places)
     assert all(few[run] == many[run] for run in few)
     looks = [(style["color"], style["marker"]) for style in many.values()]
     assert len(set(looks)) == len(looks)

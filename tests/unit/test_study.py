@@ -204,13 +204,30 @@ def test_the_papers_own_study_is_theirs():
     assert loaded.networks["dnn-weak"] == dnn.model_copy(update={"layers": 1})
 
 
-@pytest.mark.parametrize("overlays", [("aurora4",)], ids="+".join)
+PAPER2 = ("paper2_layers", "paper2_weak", "paper2_dnn")
+
+
+@pytest.mark.parametrize(
+    "overlays", [("aurora4",), *(("mini_aurora", name) for name in PAPER2)], ids="+".join
+)
 def test_rows_stand_beside_those_of_the_paper(overlays):
     loaded = load_study(merged(*overlays))
     for table in loaded.tables.values():
         labels = [table.labels.get(run, loaded.runs[run].label) for run in table.runs]
         assert set(labels) <= PAPERS[table.paper]["rows"].keys()
         assert len(set(labels)) == len(labels)
+
+
+def test_overlays_share_what_they_have_in_common():
+    alone = load_study(merged("mini_aurora"))
+    together = load_study(merged("mini_aurora", *PAPER2))
+    for name in PAPER2:
+        one = load_study(merged("mini_aurora", name))
+        assert one.name == "mini_aurora" and set(one.tables) > set(alone.tables)
+        for run in one.runs:
+            assert one.run_options(run) == together.run_options(run)
+    for run in alone.runs:
+        assert alone.run_options(run) == together.run_options(run)
 
 
 def test_a_label_is_of_a_run_of_its_table():

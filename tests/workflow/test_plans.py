@@ -101,7 +101,11 @@ def totals(plan: str) -> dict[str, int]:
     return {line.split()[0]: int(line.split()[1]) for line in lines if line.strip()}
 
 
-@pytest.mark.parametrize("overlays", [(TINY,), ("aurora4",)], ids=["tiny", "aurora4"])
+@pytest.mark.parametrize(
+    "overlays",
+    [(TINY,), ("aurora4",), ("mini_aurora", "paper2_layers", "paper2_weak", "paper2_dnn")],
+    ids=["tiny", "aurora4", "overlays"],
+)
 def test_the_estimate_counts_the_jobs_of_the_plan(project, overlays):
     files = [name if "/" in name else str(ROOT / "studies" / f"{name}.yaml") for name in overlays]
     counted = count_jobs(load_study(read_studies([ROOT / "config.yaml", *files])))

@@ -15,6 +15,8 @@ from darkknowledge.corpora.options import SyntheticOptions
 from darkknowledge.corpora.synthetic import phone_times
 from tests.workflow.conftest import ROOT, TINY, Project
 
+HOWS = ("soft", "pretrain")
+
 
 def processor_seconds() -> float:
     """Return the time that child processes computed, which a busy machine does not lengthen."""
@@ -115,6 +117,21 @@ def test_a_new_run_retrains_nothing_that_exists(copy):
     )
     new = results_of("dnn-t5") | {"write_soft_targets:rnn-0:1:5"}
     assert trained(copy.planned(config=config)) == new
+
+
+def test_a_study_laid_over_another_adds_its_table_alone(copy):
+    weak = str(ROOT / "studies" / "paper2_weak.yaml")
+    jobs = copy.planned("--configfile", TINY, weak, config=None)
+    new = set().union(*(results_of(f"weak-t{t}-{how}") for t in (1, 2) for how in HOWS))
+    new |= results_of("dnn-weak") | results_of("rnn2-0")
+    assert trained(jobs) == new | {f"write_soft_targets:dnn-weak:1:{t}" for t in (1, 2)}
+    assert jobs - trained(jobs) == {
+        "make_table:weak",
+        "plot_learning_curves:weak",
+        "plot_conditions:weak",
+        "write_report",
+        "all",
+    }
 
 
 def test_another_lattice_beam_makes_the_lattices_alone(copy):
