@@ -69,7 +69,7 @@ def count_jobs(study: Study) -> dict[str, int]:
     stages = len(study.hmm.stages)
     networks = len(study.needed_runs) * len(study.seeds)
     compared = sum(bool(study.network_runs(table)) for table in study.tables)
-    systems = stages + len(study.table_runs) * len(study.seeds)
+    systems = stages + len(study.shown_runs) * len(study.seeds)
     jobs = {
         "make_language": 1,
         "make_set": 3,
@@ -90,6 +90,7 @@ def count_jobs(study: Study) -> dict[str, int]:
         "plot_toy": 1,
         "plot_learning_curves": compared,
         "plot_conditions": compared,
+        "plot_sweep": len(study.sweeps),
         "write_report": 1,
         "all": 1,
     }
@@ -145,7 +146,7 @@ def network_cost(study: Study, run: str, frames: Mapping[str, float]) -> Network
     epochs = training.epochs
     if study.runs[run].targets == "pretrain":
         epochs += training.finetune_epochs or training.epochs
-    trained = epochs * frames["train"]
+    trained = epochs * frames["train"] * study.runs[run].speakers
     products = trained * (3 * weights + fixed) + epochs * frames["dev"] * (weights + fixed)
     steps = 0.0
     if network.kind == "lstm":

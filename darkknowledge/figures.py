@@ -329,6 +329,71 @@ def draw_conditions(
     save_figure(figure, stem)
 
 
+AXES = {
+    "temperature": "temperature T of the teacher",
+    "student_temperature": "temperature of the student",
+    "alpha": "weight α of the hard targets",
+    "speakers": "hours of training speech",
+}
+
+
+def draw_sweep(
+    stem: str | Path,
+    x: str,
+    lines: Mapping[str, Sequence[str]],
+    baseline: Sequence[str],
+    points: Mapping[str, Mapping[str, Any]],
+    styles: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Draw word error rate and frame accuracy against an option of the runs.
+
+    Parameters
+    ----------
+    stem : path
+        Of the files, without suffix.
+    x : str
+        The option, a key of `AXES`; all but `alpha` on a logarithmic axis.
+    lines : mapping
+        Runs by the name of their line, which has the colour of the first of them.
+    baseline : sequence of str
+        Runs drawn as level lines.
+    points : mapping
+        Of each run ``x``, ``model`` (its label), ``wer`` and ``cv_fa``, both with ``*_std``,
+        NaN where there is one seed.
+    styles : mapping
+        From `run_styles`.
+    """
+    panels = (
+        ("wer", "word error rate, %", "Word error rate"),
+        ("cv_fa", "frame accuracy, %", "Cross-validation frame accuracy"),
+    )
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), layout="constrained")
+        for panel, (key, unit, title) in zip(axes, panels, strict=True):
+            for run in baseline:
+                colour, level = styles[run]["color"], points[run][key]
+                spread = np.nan_to_num(points[run][f"{key}_std"])
+                panel.axhspan(level - spread, level + spread, color=colour, alpha=0.1, linewidth=0)
+                panel.axhline(level, color=colour, linestyle="--", label=points[run]["model"])
+            for name, runs in lines.items():
+                members = sorted((points[run] for run in runs), key=lambda point: point["x"])
+                panel.errorbar(
+                    [point["x"] for point in members],
+                    [point[key] for point in members],
+                    np.nan_to_num([point[f"{key}_std"] for point in members]),
+                    capsize=3, markeredgecolor="white", markeredgewidth=0.4, markersize=6,
+                    linewidth=1.4, label=name, **styles[runs[0]],
+                )  # fmt: skip
+            if x != "alpha":
+                panel.set_xscale("log")
+            places = sorted({points[run]["x"] for runs in lines.values() for run in runs})
+            panel.set_xticks(places, [f"{place:.3g}" for place in places])
+            panel.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+            panel.set(xlabel=AXES[x], ylabel=unit, title=title)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    save_figure(figure, stem)
+
+
 PHASES = {"hard": "-", "soft": (0, (4, 2)), "reg": (0, (6, 1.5, 1, 1.5))}
 
 

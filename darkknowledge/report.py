@@ -36,6 +36,10 @@ CAPTIONS = {
     "conditions": "Word error rate in each test condition; A clean, B noisy, C clean with the "
     "second microphone, D both. Look at whether the order of the runs holds in every group: a "
     "gain that comes from one condition is a gain on that noise.",
+    "sweep": "Word error rate of the whole test set, and frame accuracy on the cross-validation "
+    "set, against one option of the runs; level lines are runs without it. Bars and bands are the "
+    "standard deviation over seeds; with one seed there are none, and small differences mean "
+    "nothing.",
 }
 UNGROUPED = {
     "conditions": "Word error rate in each test condition. Look at whether the order of the runs "

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -49,6 +49,14 @@ class Run(TargetOptions):
     label: str | None = Field(
         default=None, description="Name of the run in tables and figures; its key when absent."
     )
+    speakers: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training speakers whose speech the network learns from. A "
+        "smaller share is part of a larger one. GMM and alignments stay those of all speakers; a "
+        "teacher has its own share.",
+    )
     training: dict[str, Any] = Field(
         default_factory=dict,
         description="Training options that differ from those of the network's entry.",
@@ -76,6 +84,28 @@ class Table(Options):
     )
 
 
+class Sweep(Options):
+    """A figure of word error rate and frame accuracy against an option of the runs."""
+
+    x: Literal["temperature", "student_temperature", "alpha", "speakers"] = Field(
+        description="The option of runs on the horizontal axis; `speakers` as hours of speech."
+    )
+    lines: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+        min_length=1,
+        description="By name, the runs of each line; a line has the colour of its first run.",
+    )
+    baseline: list[str] = Field(
+        default_factory=list, description="Runs without the option, drawn as level lines."
+    )
+    title: str = Field(default="", description="Caption; the sweep's key when absent.")
+
+    @property
+    def runs(self) -> list[str]:
+        """List all runs, each once."""
+        members = (run for line in self.lines.values() for run in line)
+        return list(dict.fromkeys([*self.baseline, *members]))
+
+
 class Top(Options):
     """The top level of a study; the sections are checked one by one."""
 
@@ -98,6 +128,9 @@ class Top(Options):
     runs: dict[str, Any] = Field(description="Runs by name.")
     tables: dict[str, Any] = Field(
         default_factory=dict, description="Tables by name: a list of runs, or a mapping."
+    )
+    sweeps: dict[str, Any] = Field(
+        default_factory=dict, description="Figures by name: results against an option of the runs."
     )
 
 
@@ -130,6 +163,7 @@ class Study:
     runs: dict[str, Run]
     training: dict[str, TrainingOptions]
     tables: dict[str, Table]
+    sweeps: dict[str, Sweep]
 
     def corpus_options(self, language: bool = True) -> dict[str, Any]:
         """Return what a corpus is made from, in plain types, defaults left out.
@@ -170,6 +204,7 @@ class Study:
         """
         spec = self.runs[run]
         targets = plain(spec)
+        share = {"speakers": targets.pop("speakers")} if "speakers" in targets else {}
         for key in ("network", "teacher", "label", "training"):
             targets.pop(key, None)
         network = plain(self.networks[spec.network])
@@ -178,6 +213,7 @@ class Study:
             "network": network,
             "targets": targets,
             "training": plain(self.training[run]),
+            **share,
         }
 
     def summary(self) -> dict[str, Any]:
@@ -196,6 +232,7 @@ class Study:
             "networks": {name: plain(network) for name, network in self.networks.items()},
             "runs": {name: plain(run) for name, run in self.runs.items()},
             "tables": {name: table.runs for name, table in self.tables.items()},
+            "sweeps": {name: sweep.lines for name, sweep in self.sweeps.items()},
         }
 
     def network_runs(self, table: str) -> list[str]:
@@ -208,10 +245,16 @@ class Study:
         names = dict.fromkeys(name for table in self.tables.values() for name in table.runs)
         return [name for name in names if name in self.runs]
 
+    @property
+    def shown_runs(self) -> list[str]:
+        """List the runs that stand in some table or sweep, those of tables first."""
+        swept = (name for sweep in self.sweeps.values() for name in sweep.runs)
+        return list(dict.fromkeys([*self.table_runs, *swept]))
+
     def teachers(self) -> list[str]:
-        """List the runs that teach a run of some table, directly or through others."""
+        """List the runs that teach a run of a table or sweep, directly or through others."""
         found: dict[str, None] = {}
-        waiting = list(self.table_runs)
+        waiting = list(self.shown_runs)
         while waiting:
             teacher = self.runs[waiting.pop(0)].teacher
             if teacher is not None and teacher not in found:
@@ -221,8 +264,8 @@ class Study:
 
     @property
     def needed_runs(self) -> list[str]:
-        """List the runs that are trained: those of tables, and all that teach them."""
-        return list(dict.fromkeys([*self.table_runs, *self.teachers()]))
+        """List the runs that are trained: those that are shown, and all that teach them."""
+        return list(dict.fromkeys([*self.shown_runs, *self.teachers()]))
 
     @property
     def caches(self) -> list[tuple[str, float]]:
@@ -389,6 +432,29 @@ def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, name
     return checker.validate(Run, value, path)
 
 
+def _check_sweep(
+    checker: _Checker, name: str, value: Any, names: Mapping, runs: dict[str, Run]
+) -> Sweep | None:
+    path = f"sweeps.{name}"
+    sweep = checker.validate(Sweep, value, path)
+    if sweep is None:
+        return None
+    for run in sweep.baseline:
+        checker.named(f"{path}.baseline", run, names, "run")
+    for line, members in sweep.lines.items():
+        for run in members:
+            if not checker.named(f"{path}.lines.{line}", run, names, "run") or run not in runs:
+                continue
+            targets = runs[run].targets
+            has = {"speakers": True, "alpha": targets == "reg"}.get(sweep.x, targets != "hard")
+            if not has:
+                checker.add(
+                    f"{path}.lines.{line}",
+                    f"{sweep.x} has no effect on {run}, of targets '{targets}'; make it a baseline",
+                )
+    return sweep
+
+
 def load_study(config: Mapping[str, Any]) -> Study:
     """Check a study and give it types.
 
@@ -396,7 +462,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     ----------
     config : mapping
         The study as YAML gives it, overlaid studies merged in. An entry of `corpora`,
-        `networks`, `runs` or `tables` that is null is left out.
+        `networks`, `runs`, `tables` or `sweeps` that is null is left out.
 
     Returns
     -------
@@ -423,6 +489,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     networks = _mapping(checker, top, "networks")
     runs = _mapping(checker, top, "runs")
     tables = _mapping(checker, top, "tables")
+    sweeps = _mapping(checker, top, "sweeps")
 
     corpus = None
     corpus_name = top.get("corpus")
@@ -486,6 +553,10 @@ def load_study(config: Mapping[str, Any]) -> Study:
             for run in table.labels:
                 checker.named(f"tables.{key}.labels.{run}", run, table.runs, "run of this table")
 
+    typed_sweeps = {
+        key: _check_sweep(checker, key, value, runs, typed_runs) for key, value in sweeps.items()
+    }
+
     if checker.problems:
         count = len(checker.problems)
         title = "1 mistake" if count == 1 else f"{count} mistakes"
@@ -502,5 +573,6 @@ def load_study(config: Mapping[str, Any]) -> Study:
         runs=typed_runs,
         training=training,
         tables=typed_tables,
+        sweeps=typed_sweeps,
         **sections,
     )

@@ -16,10 +16,10 @@ BENCHMARKS = f"{R}/benchmarks"
 GMM_STAGES = study.hmm.stages
 SETS = ("train", "dev", "test")
 TEMPERATURES = sorted({f"{run.temperature:g}" for run in study.runs.values()})
-SYSTEMS = [[run, seed] for run in study.table_runs for seed in study.seeds]
-RUN_SEEDS = [f"{run}/seed{seed}" for run, seed in SYSTEMS]
+RUN_SEEDS = [f"{run}/seed{seed}" for run in study.shown_runs for seed in study.seeds]
 TABLE_FORMATS = ("csv", "md", "tex", "html", "txt")
 FIGURE_FORMATS = ("svg", "pdf", "png")
+PLACES = {run: place for place, run in enumerate(study.shown_runs)}
 COMPARISONS = [name for name in study.tables if study.network_runs(name)]
 TABLE_FIGURES = {
     "conditions": "Word error rate by condition",
@@ -35,7 +35,9 @@ FIGURES = {
     )
     for table in COMPARISONS
     for name, title in TABLE_FIGURES.items()
-} | {f"{R}/figures/{name}.svg": title for name, title in TOY_FIGURES.items()}
+}
+FIGURES |= {f"{R}/figures/{name}/sweep.svg": s.title or name for name, s in study.sweeps.items()}
+FIGURES |= {f"{R}/figures/{name}.svg": title for name, title in TOY_FIGURES.items()}
 LATTICES = [f"{R}/decode/{system}/lattice_score.json" for system in [*GMM_STAGES, *RUN_SEEDS]]
 TABLES = {name: f"{R}/tables/{name}.txt" for name in [*study.tables, "gmm"]}
 
@@ -50,6 +52,7 @@ wildcard_constraints:
     seed="|".join(map(str, study.seeds)),
     temperature="|".join(TEMPERATURES),
     table="|".join([*study.tables, "gmm"]),
+    sweep="|".join(study.sweeps) or "none",
     system="|".join([*GMM_STAGES, *(f"{run}/seed[0-9]+" for run in study.runs)]),
 
 
@@ -158,14 +161,21 @@ def table_spec(name):
             "scores": [f"{R}/decode/{stage}/score.json" for stage in GMM_STAGES],
         }
     table = study.tables[name]
-    systems = [
-        [run, seed] for run in table.runs for seed in ([None] if run in GMM_STAGES else study.seeds)
-    ]
-    paths = [run if seed is None else f"{run}/seed{seed}" for run, seed in systems]
     return {
         "title": table.title or name,
         "paper": table.paper,
         "rows": [table_row(run, table.labels) for run in table.runs],
+        **result_files(table.runs),
+    }
+
+
+def result_files(runs):
+    """Name the systems of runs, and the scores and summaries of each."""
+    systems = [
+        [run, seed] for run in runs for seed in ([None] if run in GMM_STAGES else study.seeds)
+    ]
+    paths = [run if seed is None else f"{run}/seed{seed}" for run, seed in systems]
+    return {
         "systems": systems,
         "scores": [f"{R}/decode/{path}/score.json" for path in paths],
         "summaries": [
@@ -174,9 +184,22 @@ def table_spec(name):
     }
 
 
-def table_files(name):
-    """List the files that a table is made from."""
-    spec = table_spec(name)
+def sweep_spec(name):
+    """Say what the figure of a sweep is made from."""
+    sweep = study.sweeps[name]
+    return {
+        "x": sweep.x,
+        "lines": sweep.lines,
+        "baseline": sweep.baseline,
+        "values": {run: getattr(study.runs[run], sweep.x) for run in sweep.runs},
+        "frame_shift": study.features.frame_shift,
+        "rows": [table_row(run) | {"place": PLACES[run]} for run in sweep.runs],
+        **result_files(sweep.runs),
+    }
+
+
+def spec_files(spec):
+    """List the files that a table or sweep is made from."""
     return [*spec["scores"], *filter(None, spec.get("summaries", []))]
 
 
@@ -191,10 +214,9 @@ def figure_runs(table):
     """Describe the runs of a table to a figure: its systems, and its rows with their places."""
     runs = study.network_runs(table)
     labels = study.tables[table].labels
-    places = {run: place for place, run in enumerate(study.table_runs)}
     return {
         "systems": [[run, seed] for run in runs for seed in study.seeds],
-        "rows": [table_row(run, labels) | {"place": places[run]} for run in runs],
+        "rows": [table_row(run, labels) | {"place": PLACES[run]} for run in runs],
     }
 
 

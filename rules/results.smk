@@ -11,12 +11,13 @@ localrules:
     plot_toy,
     plot_learning_curves,
     plot_conditions,
+    plot_sweep,
     write_report,
 
 
 rule make_table:
     input:
-        lambda wildcards: table_files(wildcards.table),
+        lambda wildcards: spec_files(table_spec(wildcards.table)),
     output:
         **{kind: f"{R}/tables/{{table}}.{kind}" for kind in TABLE_FORMATS},
     log:
@@ -126,9 +127,32 @@ rule plot_conditions:
         "../scripts/plot_conditions.py"
 
 
+rule plot_sweep:
+    input:
+        lambda wildcards: spec_files(sweep_spec(wildcards.sweep)),
+    output:
+        figure=multiext(f"{R}/figures/{{sweep}}/sweep", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        points=f"{R}/figures/{{sweep}}/sweep.csv",
+    log:
+        f"{LOGS}/plot_sweep/{{sweep}}.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_sweep/{{sweep}}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        code=code("plot_sweep"),
+        sweep=lambda wildcards: sweep_spec(wildcards.sweep),
+    script:
+        "../scripts/plot_sweep.py"
+
+
 rule write_report:
     input:
-        results=sorted({file for name in TABLES for file in table_files(name)}),
+        results=sorted({file for name in TABLES for file in spec_files(table_spec(name))}),
         tables=list(TABLES.values()),
         figures=list(FIGURES),
         data=expand(f"{R}/data/{{set}}/wav.scp", set=SETS),

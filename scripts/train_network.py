@@ -7,18 +7,21 @@ from darkknowledge.archives import Archive
 from darkknowledge.datadir import read_table
 from darkknowledge.hmm.model import HmmModel
 from darkknowledge.progress import start_logging
+from darkknowledge.subsets import part_of_speakers
 from darkknowledge.training import train_network
 
 start_logging(snakemake.log[0])
 given = snakemake.input
 sets = []
-for features, cmvn, utt2spk, alignments in (
-    (given.train_features, given.train_cmvn, given.train_utt2spk, given.train_alignments),
-    (given.dev_features, given.dev_cmvn, given.dev_utt2spk, given.dev_alignments),
+share = snakemake.params.run.get("speakers", 1)
+for features, cmvn, utt2spk, alignments, part in (
+    (given.train_features, given.train_cmvn, given.train_utt2spk, given.train_alignments, share),
+    (given.dev_features, given.dev_cmvn, given.dev_utt2spk, given.dev_alignments, 1),
 ):
-    labels = dict(Archive(alignments))
+    labels = Archive(alignments)
     speaker = {u: s for u, s in read_table(utt2spk).items() if u in labels}
-    sets.append((network_features(features, cmvn, speaker), labels))
+    speaker = part_of_speakers(speaker, part)
+    sets.append((network_features(features, cmvn, speaker), {u: labels[u] for u in speaker}))
 train_network(
     snakemake.wildcards.run,
     snakemake.params.run,

@@ -71,6 +71,14 @@ def test_aurora4_by_hand():
     assert disk["soft targets"] == pytest.approx(3 * one * (4 * t1 + 2 * t2))
 
 
+def test_fewer_speakers_take_less_time():
+    study = shipped("mini_aurora", "data_size")
+    none = {"train": 1e6, "dev": 0.0}
+    whole, half = (network_cost(study, run, none) for run in ("dnn", "dnn-half"))
+    assert half.cpu_hours == pytest.approx(whole.cpu_hours / 2)
+    assert count_jobs(study)["plot_sweep"] == 1
+
+
 def test_caches_hold_at_most_all_pdfs():
     assert share_stored(20) == 1
     assert 0.05 < share_stored(1.5) < 0.4

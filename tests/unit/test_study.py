@@ -171,6 +171,58 @@ def test_feature_archives_are_those_of_the_set():
     assert loaded.arpa is None
 
 
+def swept(**changes):
+    sweep = {"x": "temperature", "lines": {"soft": ["rnn-t1-soft", "rnn-t2-soft"]}}
+    return study() | {"sweeps": {"t": sweep | {"baseline": ["dnn"]} | changes}}
+
+
+def test_runs_of_a_sweep_are_shown_and_their_teachers_trained():
+    config = swept() | {"tables": {}}
+    loaded = load_study(config)
+    assert loaded.shown_runs == ["dnn", "rnn-t1-soft", "rnn-t2-soft"]
+    assert loaded.table_runs == []
+    config["sweeps"]["t"]["baseline"] = []
+    assert load_study(config).needed_runs == ["rnn-t1-soft", "rnn-t2-soft", "dnn"]
+    assert load_study(config).caches == [("dnn", 1.0), ("dnn", 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"x": "temprature"}, "sweeps.t.x: 'temprature'; "),
+        ({"lines": {"soft": ["rnn-t1-sof"]}}, "sweeps.t.lines.soft: no run 'rnn-t1-sof'; did you"),
+        ({"lines": {"a": ["rnn-0"]}}, "sweeps.t.lines.a: temperature has no effect on rnn-0, of"),
+        ({"x": "alpha"}, "sweeps.t.lines.soft: alpha has no effect on rnn-t1-soft, of targets"),
+        ({"baseline": ["mono"]}, "sweeps.t.baseline: no run 'mono'"),
+        ({"lines": {}}, "sweeps.t.lines: {}; "),
+    ],
+)
+def test_a_wrong_sweep_is_named(changes, expected):
+    assert any(line.startswith(expected) for line in mistakes(swept(**changes)))
+
+
+def test_a_share_of_the_speakers_is_an_option_of_its_run_alone():
+    before, after = load_study(DEFAULT), load_study(run_with(speakers=0.5))
+    assert after.run_options("rnn-t2-soft") == before.run_options("rnn-t2-soft") | {"speakers": 0.5}
+    assert after.run_options("rnn-0") == before.run_options("rnn-0")
+    assert any("runs.rnn-t2-soft.speakers: 1.5; " in m for m in mistakes(run_with(speakers=1.5)))
+    assert any("runs.rnn-t2-soft.speakers: 0; " in m for m in mistakes(run_with(speakers=0)))
+
+
+@pytest.mark.parametrize("name", ["temperatures", "data_size"])
+def test_shipped_sweeps_train_nothing_anew(name):
+    alone, swept = load_study(merged("mini_aurora")), load_study(merged("mini_aurora", name))
+    for run in alone.runs:
+        assert alone.run_options(run) == swept.run_options(run)
+    (sweep,) = swept.sweeps.values()
+    for line in sweep.lines.values():
+        values = [getattr(swept.runs[run], sweep.x) for run in line]
+        assert len(set(values)) == len(values)
+    for run in swept.runs.values():
+        if run.teacher:
+            assert swept.runs[run.teacher].speakers == run.speakers
+
+
 def test_hours_change_no_result():
     config = copy.deepcopy(DEFAULT)
     own = {"kind": "kaldi", "train": "a", "dev": "b", "test": "c", "lexicon": "d"}

@@ -103,8 +103,13 @@ def totals(plan: str) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     "overlays",
-    [(TINY,), ("aurora4",), ("mini_aurora", "paper2_layers", "paper2_weak", "paper2_dnn")],
-    ids=["tiny", "aurora4", "overlays"],
+    [
+        (TINY,),
+        ("aurora4",),
+        ("mini_aurora", "paper2_layers", "paper2_weak", "paper2_dnn"),
+        ("mini_aurora", "temperatures", "data_size"),
+    ],
+    ids=["tiny", "aurora4", "tables", "sweeps"],
 )
 def test_the_estimate_counts_the_jobs_of_the_plan(project, overlays):
     files = [name if "/" in name else str(ROOT / "studies" / f"{name}.yaml") for name in overlays]
