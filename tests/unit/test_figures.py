@@ -150,3 +150,25 @@ def test_a_sweep_has_a_line_for_each_family(tmp_path, x, monkeypatch):
     assert list(line.get_xdata()) == [2, 4] and list(line.get_ydata()) == [19, 18]
     assert [tuple(s[:, 1]) for s in bars.get_segments()] == [(18.0, 20.0), (17.8, 18.2)]
     plt.close("all")
+
+
+def test_soft_and_hard_phases_stand_side_by_side_on_one_scale(tmp_path, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(figures, "save_figure", lambda figure, stem: shown.update(f=figure))
+    draw_learning_curves(tmp_path / "curves", curves(), STYLES)
+    loss_soft, loss_hard, accuracy_soft, accuracy_hard = shown["f"].axes
+    titles = [panel.get_title(loc="left") for panel in (loss_soft, loss_hard)]
+    assert titles == ["soft targets", "hard targets"]
+    for one, other in ((loss_soft, loss_hard), (accuracy_soft, accuracy_hard)):
+        assert one.get_ylim() == other.get_ylim() and one.get_xlim() == other.get_xlim()
+
+    def drawn(axes):
+        return [list(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "-"]
+
+    assert drawn(loss_soft) == [[1, 2, 3]] * 2
+    assert drawn(loss_hard) == [[1, 2, 3], [3, 4, 5, 6], [3, 4, 5, 6]]
+    late = [row["cv_ce"] for curve in curves() for row in curve["metrics"][1:]]
+    assert loss_soft.get_ylim() == pytest.approx(
+        (min(late) - 0.05 * (max(late) - min(late)), max(late) + 0.05 * (max(late) - min(late)))
+    )
+    plt.close("all")
