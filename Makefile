@@ -1,6 +1,8 @@
 # make results   the default study, from raw audio to Table 1
 # make test      the tests
 # make results STUDY=studies/mini_aurora.yaml   another study, layered over config.yaml
+# make results STUDY="studies/mini_aurora.yaml studies/paper2_layers.yaml"   and another over it
+# make estimate STUDY=studies/aurora4.yaml   jobs, GPU hours and disk, before anything is run
 
 PYTHON ?= python3
 STUDY ?=
@@ -10,11 +12,14 @@ INSTALLED := $(VENV)/.installed
 NAME = $(shell sed -n 's/^name: *//p' config.yaml $(STUDY) | tail -n 1)
 
 .DELETE_ON_ERROR:
-.PHONY: results test lint clean
+.PHONY: results estimate test lint clean
 
 results: $(INSTALLED)
 	$(VENV)/bin/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
 	@cat results/$(NAME)/summary.txt
+
+estimate: $(INSTALLED)
+	@$(VENV)/bin/python -m darkknowledge.estimate config.yaml $(STUDY)
 
 test: $(INSTALLED)
 	$(VENV)/bin/python -m pytest

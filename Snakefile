@@ -18,6 +18,17 @@ except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 
+if workflow.is_main_process and study.absent():
+    logger.warning(
+        "\n".join(["The corpus is not here: this can be planned, not run.", *study.absent()])
+    )
+
+
+onstart:
+    if study.absent():
+        raise WorkflowError("\n".join(study.absent()))
+
+
 include: "rules/common.smk"
 include: "rules/corpus.smk"
 include: "rules/features.smk"

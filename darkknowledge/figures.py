@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,13 @@ def save_figure(figure: Figure, stem: str | Path) -> None:
     plt.close(figure)
 
 
-def run_styles(runs: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Give each run of a study its colour and marker, by its place in the study.
+def run_styles(places: Mapping[str, int]) -> dict[str, dict[str, str]]:
+    """Give runs their colour and marker, the same in every figure of a study.
 
     Parameters
     ----------
-    runs : iterable of str
-        Every run of the study, in its order; a run added at the end changes no other.
+    places : mapping
+        Place of each run in the study, from 0; a run added at the end changes no other.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def run_styles(runs: Iterable[str]) -> dict[str, dict[str, str]]:
             "color": COLOURS[i % len(COLOURS)],
             "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
         }
-        for i, run in enumerate(runs)
+        for run, i in places.items()
     }
 
 
@@ -206,12 +206,23 @@ def draw_toy_surfaces(stem: str | Path, data: ToyData, surfaces: Mapping[str, Su
     save_figure(figure, stem)
 
 
+PHASES = {
+    "soft": "soft targets",
+    "reg": "soft and hard targets at once",
+    "hard": "hard targets",
+    "logits": "logits",
+}
+
+
 def draw_learning_curves(
     stem: str | Path,
     curves: Sequence[Mapping[str, Any]],
     styles: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Draw the cross-validation loss and frame accuracy of all runs against the epoch.
+
+    What is learnt side by side on the same axes, a column for soft and one for hard targets: the
+    loss is the cross-entropy with the alignment in all of them.
 
     Parameters
     ----------
@@ -226,36 +237,38 @@ def draw_learning_curves(
     """
     absent = _absent(curves)
     curves = [curve for curve in curves if curve["metrics"] and not curve.get("problem")]
-    order = list(dict.fromkeys(curve["run"] for curve in curves))
+    labels = {curve["run"]: curve["label"] for curve in curves}
+    present = {row["phase"] for curve in curves for row in curve["metrics"]}
+    columns = [phase for phase in dict.fromkeys([*PHASES, *sorted(present)]) if phase in present]
     panels = (
-        ("cv_ce", "cross-entropy, nats per frame", "Cross-validation loss"),
-        ("cv_fa", "frame accuracy, %", "Cross-validation frame accuracy"),
+        ("cv_ce", "cross-entropy, nats per frame"),
+        ("cv_fa", "frame accuracy, %"),
     )
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.4), layout="constrained")
-        for panel, (key, unit, title) in zip(axes, panels, strict=True):
-            seen = set()
-            for curve in curves:
-                style = styles[curve["run"]]
-                faint = 0.35 if curve["run"] in seen else 1.0
-                seen.add(curve["run"])
-                _curve(panel, curve["metrics"], key, style, faint)
-            panel.set(xlabel="epoch", ylabel=unit, title=title)
+        figure, axes = plt.subplots(
+            2, max(1, len(columns)), sharex=True, sharey="row", squeeze=False, figsize=(9.6, 6.4),
+            layout="constrained",
+        )  # fmt: skip
+        for row, (key, unit) in zip(axes, panels, strict=True):
+            for panel, phase in zip(row, columns, strict=False):
+                seen = set()
+                for curve in curves:
+                    faint = 0.35 if curve["run"] in seen else 1.0
+                    seen.add(curve["run"])
+                    _curve(panel, curve["metrics"], phase, key, styles[curve["run"]], faint)
+            row[0].set_ylabel(unit)
+            row[0].set_ylim(*_late_range(curves, key))
+        for panel, phase in zip(axes[0], columns, strict=False):
+            panel.set_title(PHASES.get(phase, phase))
+        for panel in axes[1]:
+            panel.set_xlabel("epoch")
             panel.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-            panel.margins(x=0.03)
-        labels = {curve["run"]: curve["label"] for curve in curves}
-        handles = [Line2D([], [], label=labels[run], **styles[run]) for run in order]
-        phases = {row["phase"] for curve in curves for row in curve["metrics"]}
-        marks = [
-            Line2D([], [], color="#667085", linestyle=dashes, label=f"{phase} targets")
-            for phase, dashes in PHASES.items()
-            if phase in phases
-        ]
-        marks.append(
-            Line2D([], [], color="#667085", marker="o", linestyle="none", label="epoch kept")
+        handles = [Line2D([], [], label=label, **styles[run]) for run, label in labels.items()]
+        kept = Line2D([], [], color="#667085", marker="o", linestyle="none", label="epoch kept")
+        figure.legend(handles=[*handles, kept], loc="outside lower center", ncols=4)
+        figure.suptitle(
+            "Cross-validation against the alignment, by what is learnt", x=0.01, ha="left"
         )
-        figure.legend(handles=handles, loc="outside lower left", ncols=3)
-        figure.legend(handles=marks, loc="outside lower right", ncols=2)
         _name_absent(figure, absent)
     save_figure(figure, stem)
 
@@ -315,7 +328,7 @@ def draw_conditions(
             axes.plot(
                 [places[c] + shift for c in found],
                 [np.mean(rates[c]) for c in found],
-                linestyle="none", markersize=5, markeredgecolor="white", markeredgewidth=0.4,
+                linestyle="none", markersize=6, markeredgecolor="white", markeredgewidth=0.3,
                 clip_on=False, label=labels[run], **styles[run],
             )  # fmt: skip
         texts = [f"{c} {names[c]}" if names and c in names else c for c in conditions]
@@ -324,7 +337,9 @@ def draw_conditions(
         axes.set_xticks([places[c] for c in conditions], texts, **turn)
         axes.tick_params(axis="x", length=0)
         axes.grid(axis="x", visible=False)
-        axes.set(ylim=(0, None), ylabel="word error rate, %", xlabel="test condition")
+        axes.margins(y=0.06)
+        axes.set(ylabel="word error rate, %", xlabel="test condition")
+        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
         if conditions:
             axes.set_xlim(places[conditions[0]] - 0.87, places[conditions[-1]] + 0.87)
         axes.set_title("Word error rate by condition", pad=18)
@@ -333,9 +348,6 @@ def draw_conditions(
         figure.legend(handles, texts, loc="outside lower center", ncols=columns)
         _name_absent(figure, absent)
     save_figure(figure, stem)
-
-
-PHASES = {"hard": "-", "soft": (0, (4, 2)), "reg": (0, (6, 1.5, 1, 1.5)), "logits": (0, (1, 1))}
 
 
 def _absent(systems: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -348,26 +360,106 @@ def _name_absent(figure: Figure, absent: Sequence[str]) -> None:
         figure.text(0.01, -0.01, text, va="top", color="#b42318")
 
 
-def _curve(
-    axes: plt.Axes, rows: Sequence[Mapping], key: str, style: Mapping[str, str], alpha: float
+AXES = {
+    "temperature": "temperature T of the teacher",
+    "student_temperature": "temperature of the student",
+    "alpha": "weight α of the hard targets",
+    "speakers": "hours of training speech",
+}
+
+
+def draw_sweep(
+    stem: str | Path,
+    x: str,
+    lines: Mapping[str, Sequence[str]],
+    baseline: Sequence[str],
+    points: Mapping[str, Mapping[str, Any]],
+    styles: Mapping[str, Mapping[str, str]],
 ) -> None:
+    """Draw word error rate and frame accuracy against an option of the runs.
+
+    Parameters
+    ----------
+    stem : path
+        Of the files, without suffix.
+    x : str
+        The option, a key of `AXES`; all but `alpha` on a logarithmic axis.
+    lines : mapping
+        Runs by the name of their line, which has the colour of the first of them.
+    baseline : sequence of str
+        Runs drawn as level lines.
+    points : mapping
+        Of each run ``x``, ``model`` (its label), ``wer`` and ``cv_fa``, both with ``*_std``,
+        NaN where there is one seed.
+    styles : mapping
+        From `run_styles`.
+    """
+    panels = (
+        ("wer", "word error rate, %", "Word error rate"),
+        ("cv_fa", "frame accuracy, %", "Cross-validation frame accuracy"),
+    )
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), layout="constrained")
+        for panel, (key, unit, title) in zip(axes, panels, strict=True):
+            for run in baseline:
+                colour, level = styles[run]["color"], points[run][key]
+                spread = np.nan_to_num(points[run][f"{key}_std"])
+                panel.axhspan(level - spread, level + spread, color=colour, alpha=0.1, linewidth=0)
+                panel.axhline(level, color=colour, linestyle="--", label=points[run]["model"])
+            for name, runs in lines.items():
+                members = sorted((points[run] for run in runs), key=lambda point: point["x"])
+                panel.errorbar(
+                    [point["x"] for point in members],
+                    [point[key] for point in members],
+                    np.nan_to_num([point[f"{key}_std"] for point in members]),
+                    capsize=3, markeredgecolor="white", markeredgewidth=0.4, markersize=6,
+                    linewidth=1.4, label=name, **styles[runs[0]],
+                )  # fmt: skip
+            if x != "alpha":
+                panel.set_xscale("log")
+            places = sorted({points[run]["x"] for runs in lines.values() for run in runs})
+            panel.set_xticks(places, [f"{place:.3g}" for place in places])
+            panel.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+            panel.set(xlabel=AXES[x], ylabel=unit, title=title)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    save_figure(figure, stem)
+
+
+def _late_range(curves: Sequence[Mapping[str, Any]], key: str) -> tuple[float, float]:
+    """Return the range of a measure without first epochs, which would flatten all others."""
+    values = [row[key] for curve in curves for row in curve["metrics"][1:] or curve["metrics"]]
+    if not values:
+        return 0.0, 1.0
+    margin = 0.05 * (max(values) - min(values)) or 1.0
+    return min(values) - margin, max(values) + margin
+
+
+def _curve(
+    axes: plt.Axes,
+    rows: Sequence[Mapping],
+    phase: str,
+    key: str,
+    style: Mapping[str, str],
+    alpha: float,
+) -> None:
+    kept = ([row for row in rows if row.get("accepted", True)] or rows)[-1]
     for first, row in enumerate(rows):
-        if first and row["phase"] == rows[first - 1]["phase"]:
+        if row["phase"] != phase or (first and rows[first - 1]["phase"] == phase):
             continue
         last = first
-        while last + 1 < len(rows) and rows[last + 1]["phase"] == row["phase"]:
+        while last + 1 < len(rows) and rows[last + 1]["phase"] == phase:
             last += 1
-        # the first epoch of a later phase is joined to the last of the one before
+        # a later phase starts from the last epoch of the one before
         part = rows[max(first - 1, 0) : last + 1]
         axes.plot(
             [r["epoch"] for r in part], [r[key] for r in part], alpha=alpha,
-            color=style["color"], linestyle=PHASES.get(row["phase"], "-"), linewidth=1.4,
+            color=style["color"], linewidth=1.4,
         )  # fmt: skip
-    kept = [row for row in rows if row.get("accepted", True)] or rows
-    axes.plot(
-        kept[-1]["epoch"], kept[-1][key], style["marker"], color=style["color"], alpha=alpha,
-        markersize=6, markeredgecolor="white", markeredgewidth=0.5, zorder=4,
-    )  # fmt: skip
+    if kept["phase"] == phase:
+        axes.plot(
+            kept["epoch"], kept[key], style["marker"], color=style["color"], alpha=alpha,
+            markersize=6, markeredgecolor="white", markeredgewidth=0.5, zorder=4,
+        )  # fmt: skip
 
 
 def _surface(axes: plt.Axes, surface: Surface, top: float) -> None:

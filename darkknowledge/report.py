@@ -30,12 +30,17 @@ CAPTIONS = {
     "labels and for soft ones at T = 1, 0.36 at T = 2; the variance of the gradient there is "
     "0.22, 0.02 and 0.02.",
     "learning_curves": "Cross-validation loss and frame accuracy by epoch, both against the hard "
-    "alignment whatever the run learnt from; the phases of a pretrained run follow one another. "
-    "Look at where a student's curve bends when the hard targets begin, and at which runs stop "
-    "early or turn upward: those overfit. The marker is the epoch that is kept.",
+    "alignment whatever is learnt, so that all panels of a row have one scale. A pretrained run "
+    "goes on in the column of hard targets where it ends in that of soft ones. Look at how far it "
+    "falls there, and at which runs stop early or turn upward: those overfit. The marker is the "
+    "epoch that is kept; the first epoch may lie outside.",
     "conditions": "Word error rate in each test condition; A clean, B noisy, C clean with the "
     "second microphone, D both. Look at whether the order of the runs holds in every group: a "
     "gain that comes from one condition is a gain on that noise.",
+    "sweep": "Word error rate of the whole test set, and frame accuracy on the cross-validation "
+    "set, against one option of the runs; level lines are runs without it. Bars and bands are the "
+    "standard deviation over seeds; with one seed there are none, and small differences mean "
+    "nothing.",
 }
 UNGROUPED = {
     "conditions": "Word error rate in each test condition. Look at whether the order of the runs "

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -50,6 +50,14 @@ class Run(TargetOptions):
     label: str | None = Field(
         default=None, description="Name of the run in tables and figures; its key when absent."
     )
+    speakers: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training speakers whose speech the network learns from. A "
+        "smaller share is part of a larger one. GMM and alignments stay those of all speakers; a "
+        "teacher has its own share.",
+    )
     training: dict[str, Any] = Field(
         default_factory=dict,
         description="Training options that differ from those of the network's entry.",
@@ -70,10 +78,15 @@ class Table(Options):
         f"({', '.join(STAGES)}), which have no seeds.",
     )
     title: str = Field(default="", description="Caption; the table's key when absent.")
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Names that runs have in this table, where they differ from `label` of the "
+        "run: two papers may call one run by two names.",
+    )
     paper: str | None = Field(
         default=None,
         description="Table of a paper whose values stand beside ours, such as "
-        "`1505.04630/table1`; rows are matched by the label of the run.",
+        "`1505.04630/table1`; rows are matched by their label.",
     )
     pairs: list[tuple[str, str]] = Field(
         default_factory=list,
@@ -85,6 +98,28 @@ class Table(Options):
     def compared(self) -> list[tuple[str, str]]:
         """List the pairs whose runs both stand in the table."""
         return [pair for pair in self.pairs if set(pair) <= set(self.runs)]
+
+
+class Sweep(Options):
+    """A figure of word error rate and frame accuracy against an option of the runs."""
+
+    x: Literal["temperature", "student_temperature", "alpha", "speakers"] = Field(
+        description="The option of runs on the horizontal axis; `speakers` as hours of speech."
+    )
+    lines: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+        min_length=1,
+        description="By name, the runs of each line; a line has the colour of its first run.",
+    )
+    baseline: list[str] = Field(
+        default_factory=list, description="Runs without the option, drawn as level lines."
+    )
+    title: str = Field(default="", description="Caption; the sweep's key when absent.")
+
+    @property
+    def runs(self) -> list[str]:
+        """List all runs, each once."""
+        members = (run for line in self.lines.values() for run in line)
+        return list(dict.fromkeys([*self.baseline, *members]))
 
 
 class Top(Options):
@@ -109,6 +144,9 @@ class Top(Options):
     runs: dict[str, Any] = Field(description="Runs by name.")
     tables: dict[str, Any] = Field(
         default_factory=dict, description="Tables by name: a list of runs, or a mapping."
+    )
+    sweeps: dict[str, Any] = Field(
+        default_factory=dict, description="Figures by name: results against an option of the runs."
     )
 
 
@@ -141,6 +179,7 @@ class Study:
     runs: dict[str, Run]
     training: dict[str, TrainingOptions]
     tables: dict[str, Table]
+    sweeps: dict[str, Sweep]
 
     def corpus_options(self, language: bool = True) -> dict[str, Any]:
         """Return what a corpus is made from, in plain types, defaults left out.
@@ -149,11 +188,17 @@ class Study:
         a larger vocabulary makes no audio anew.
         """
         options = plain(self.corpus)
+        options.pop("hours", None)
         if not language:
             options = {k: v for k, v in options.items() if k not in self.corpus.LANGUAGE_ONLY}
         if "data_root" in type(self.corpus).model_fields:
             options["data_root"] = self.data_root
         return options
+
+    def absent(self) -> list[str]:
+        """Return what of the corpus is not on this machine, and what mends it."""
+        problems = self.corpus.problems(Path(self.data_root))
+        return [f"corpora.{self.corpus_name}: {problem}" for problem in problems]
 
     @property
     def arpa(self) -> str | None:
@@ -175,6 +220,7 @@ class Study:
         """
         spec = self.runs[run]
         targets = plain(spec)
+        share = {"speakers": targets.pop("speakers")} if "speakers" in targets else {}
         for key in ("network", "teacher", "label", "training"):
             targets.pop(key, None)
         network = plain(self.networks[spec.network])
@@ -183,6 +229,7 @@ class Study:
             "network": network,
             "targets": targets,
             "training": plain(self.training[run]),
+            **share,
         }
 
     def summary(self) -> dict[str, Any]:
@@ -201,7 +248,12 @@ class Study:
             "networks": {name: plain(network) for name, network in self.networks.items()},
             "runs": {name: plain(run) for name, run in self.runs.items()},
             "tables": {name: table.runs for name, table in self.tables.items()},
+            "sweeps": {name: sweep.lines for name, sweep in self.sweeps.items()},
         }
+
+    def network_runs(self, table: str) -> list[str]:
+        """List the runs of a table, without the GMM stages."""
+        return [name for name in self.tables[table].runs if name in self.runs]
 
     @property
     def table_runs(self) -> list[str]:
@@ -209,16 +261,34 @@ class Study:
         names = dict.fromkeys(name for table in self.tables.values() for name in table.runs)
         return [name for name in names if name in self.runs]
 
+    @property
+    def shown_runs(self) -> list[str]:
+        """List the runs that stand in some table or sweep, those of tables first."""
+        swept = (name for sweep in self.sweeps.values() for name in sweep.runs)
+        return list(dict.fromkeys([*self.table_runs, *swept]))
+
     def teachers(self) -> list[str]:
-        """List the runs that teach a run of some table, directly or through others."""
+        """List the runs that teach a run of a table or sweep, directly or through others."""
         found: dict[str, None] = {}
-        waiting = list(self.table_runs)
+        waiting = list(self.shown_runs)
         while waiting:
             for teacher in self.runs[waiting.pop(0)].teachers:
                 if teacher not in found:
                     found[teacher] = None
                     waiting.append(teacher)
         return list(found)
+
+    @property
+    def needed_runs(self) -> list[str]:
+        """List the runs that are trained: those that are shown, and all that teach them."""
+        return list(dict.fromkeys([*self.shown_runs, *self.teachers()]))
+
+    @property
+    def caches(self) -> list[tuple[str, float]]:
+        """List the teachers and temperatures of the soft targets that are learnt, each once."""
+        learnt = (self.runs[run] for run in self.needed_runs)
+        pairs = ((teacher, run.cache_temperature) for run in learnt for teacher in run.teachers)
+        return list(dict.fromkeys(pairs))
 
 
 def _names(teacher: Any) -> list[Any]:
@@ -411,6 +481,29 @@ def _check_pairs(checker: _Checker, path: str, pairs: list[tuple[str, str]], kno
         seen.add(frozenset(pair))
 
 
+def _check_sweep(
+    checker: _Checker, name: str, value: Any, names: Mapping, runs: dict[str, Run]
+) -> Sweep | None:
+    path = f"sweeps.{name}"
+    sweep = checker.validate(Sweep, value, path)
+    if sweep is None:
+        return None
+    for run in sweep.baseline:
+        checker.named(f"{path}.baseline", run, names, "run")
+    for line, members in sweep.lines.items():
+        for run in members:
+            if not checker.named(f"{path}.lines.{line}", run, names, "run") or run not in runs:
+                continue
+            targets = runs[run].targets
+            has = {"speakers": True, "alpha": targets == "reg"}.get(sweep.x, targets != "hard")
+            if not has:
+                checker.add(
+                    f"{path}.lines.{line}",
+                    f"{sweep.x} has no effect on {run}, of targets '{targets}'; make it a baseline",
+                )
+    return sweep
+
+
 def load_study(config: Mapping[str, Any]) -> Study:
     """Check a study and give it types.
 
@@ -418,7 +511,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     ----------
     config : mapping
         The study as YAML gives it, overlaid studies merged in. An entry of `corpora`,
-        `networks`, `runs` or `tables` that is null is left out.
+        `networks`, `runs`, `tables` or `sweeps` that is null is left out.
 
     Returns
     -------
@@ -428,6 +521,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     ------
     StudyError
         With every mistake: path of the key, value, what is allowed, the nearest known name.
+        Whether the corpus is there is asked by `Study.absent`.
     """
     checker = _Checker()
     top = dict(config)
@@ -444,6 +538,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     networks = _mapping(checker, top, "networks")
     runs = _mapping(checker, top, "runs")
     tables = _mapping(checker, top, "tables")
+    sweeps = _mapping(checker, top, "sweeps")
 
     corpus = None
     corpus_name = top.get("corpus")
@@ -453,10 +548,6 @@ def load_study(config: Mapping[str, Any]) -> Study:
     }
     if corpus_name is not None and checker.named("corpus", corpus_name, corpora, "corpus"):
         corpus = typed_corpora[corpus_name]
-    data_root = str(top.get("data_root", "data"))
-    if corpus is not None:
-        for problem in corpus.problems(Path(data_root)):
-            checker.add(f"corpora.{corpus_name}", problem)
 
     sections = {
         key: checker.validate(model, _drop_nulls(top.get(key) or {}), key)
@@ -511,6 +602,12 @@ def load_study(config: Mapping[str, Any]) -> Study:
                 checker.named(f"tables.{key}.{index}", run, known, "run or GMM stage")
             left_out = [run for run in top.get("runs") or {} if run not in runs]
             _check_pairs(checker, f"tables.{key}.pairs", table.pairs, [*known, *left_out])
+            for run in table.labels:
+                checker.named(f"tables.{key}.labels.{run}", run, table.runs, "run of this table")
+
+    typed_sweeps = {
+        key: _check_sweep(checker, key, value, runs, typed_runs) for key, value in sweeps.items()
+    }
 
     if checker.problems:
         count = len(checker.problems)
@@ -520,7 +617,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
 
     return Study(
         name=name,
-        data_root=data_root,
+        data_root=str(top.get("data_root", "data")),
         seeds=tuple(seeds),
         corpus_name=corpus_name,
         corpus=corpus,
@@ -528,5 +625,6 @@ def load_study(config: Mapping[str, Any]) -> Study:
         runs=typed_runs,
         training=training,
         tables=typed_tables,
+        sweeps=typed_sweeps,
         **sections,
     )

@@ -17,17 +17,28 @@ BENCHMARKS = f"{R}/benchmarks"
 GMM_STAGES = study.hmm.stages
 SETS = ("train", "dev", "test")
 TEMPERATURES = sorted({f"{run.cache_temperature:g}" for run in study.runs.values()})
-SYSTEMS = [[run, seed] for run in study.table_runs for seed in study.seeds]
-RUN_SEEDS = [f"{run}/seed{seed}" for run, seed in SYSTEMS]
+RUN_SEEDS = [f"{run}/seed{seed}" for run in study.shown_runs for seed in study.seeds]
 TABLE_FORMATS = ("csv", "md", "tex", "html", "txt")
 FIGURE_FORMATS = ("svg", "pdf", "png")
-FIGURE_TITLES = {
+PLACES = {run: place for place, run in enumerate(study.shown_runs)}
+COMPARISONS = [name for name in study.tables if study.network_runs(name)]
+TABLE_FIGURES = {
     "conditions": "Word error rate by condition",
     "learning_curves": "Learning curves",
+}
+TOY_FIGURES = {
     "toy_data": "A toy: two Gaussian mixtures in the plane",
     "toy_surfaces": "The toy's loss surface under hard and soft targets",
 }
-FIGURES = {name: f"{R}/figures/{name}.svg" for name in FIGURE_TITLES}
+FIGURES = {
+    f"{R}/figures/{table}/{name}.svg": ": ".join(
+        [title, study.tables[table].title or table][: len(COMPARISONS)]
+    )
+    for table in COMPARISONS
+    for name, title in TABLE_FIGURES.items()
+}
+FIGURES |= {f"{R}/figures/{name}/sweep.svg": s.title or name for name, s in study.sweeps.items()}
+FIGURES |= {f"{R}/figures/{name}.svg": title for name, title in TOY_FIGURES.items()}
 LATTICES = [f"{R}/decode/{system}/lattice_score.json" for system in [*GMM_STAGES, *RUN_SEEDS]]
 TABLES = {name: f"{R}/tables/{name}.txt" for name in [*study.tables, "gmm"]}
 
@@ -42,6 +53,7 @@ wildcard_constraints:
     seed="|".join(map(str, study.seeds)),
     temperature="|".join(TEMPERATURES),
     table="|".join([*study.tables, "gmm"]),
+    sweep="|".join(study.sweeps) or "none",
     system="|".join([*GMM_STAGES, *(f"{run}/seed[0-9]+" for run in study.runs)]),
 
 
@@ -72,10 +84,15 @@ def stage_before(wildcards):
     }
 
 
+def there(path):
+    """Leave out a file of the corpus that is absent: it can be planned without, not run."""
+    return path if Path(path).exists() else []
+
+
 def given_features(wildcards):
     """Name the feature archives that the corpus gives for a set, by kind."""
     given = study.given_features(wildcards.set)
-    return {f"given_{kind}": scp for kind, scp in given.items()}
+    return {f"given_{kind}": there(scp) for kind, scp in given.items()}
 
 
 def search_options():
@@ -159,13 +176,20 @@ def table_spec(name):
             "scores": [f"{R}/decode/{stage}/score.json" for stage in GMM_STAGES],
         }
     table = study.tables[name]
-    systems, paths = systems_of(table.runs)
     tested = {"significance": f"{R}/significance/{name}.json"} if table.compared else {}
     return {
         **tested,
         "title": table.title or name,
         "paper": table.paper,
-        "rows": [table_row(run) for run in table.runs],
+        "rows": [table_row(run, table.labels) for run in table.runs],
+        **result_files(table.runs),
+    }
+
+
+def result_files(runs):
+    """Name the systems of runs, and the scores and summaries of each."""
+    systems, paths = systems_of(runs)
+    return {
         "systems": systems,
         "scores": [f"{R}/decode/{path}/score.json" for path in paths],
         "summaries": [
@@ -174,9 +198,22 @@ def table_spec(name):
     }
 
 
-def table_files(name):
-    """List the files that a table is made from."""
-    spec = table_spec(name)
+def sweep_spec(name):
+    """Say what the figure of a sweep is made from."""
+    sweep = study.sweeps[name]
+    return {
+        "x": sweep.x,
+        "lines": sweep.lines,
+        "baseline": sweep.baseline,
+        "values": {run: getattr(study.runs[run], sweep.x) for run in sweep.runs},
+        "frame_shift": study.features.frame_shift,
+        "rows": [table_row(run) | {"place": PLACES[run]} for run in sweep.runs],
+        **result_files(sweep.runs),
+    }
+
+
+def spec_files(spec):
+    """List the files that a table or sweep is made from."""
     tested = [spec["significance"]] if "significance" in spec else []
     return [*spec["scores"], *filter(None, spec.get("summaries", [])), *tested]
 
@@ -195,15 +232,30 @@ def pairs_files(file):
     ]
 
 
-def table_row(run):
+def table_row(run, labels=None):
     """Describe a run, or a GMM stage, to the tables and figures."""
-    if run in GMM_STAGES:
-        return {"run": run, "label": run}
-    spec = study.runs[run]
-    return {"run": run, "label": spec.label or run, "targets": spec.targets}
+    spec = None if run in GMM_STAGES else study.runs[run]
+    label = (labels or {}).get(run) or (spec and spec.label) or run
+    return {"run": run, "label": label} | ({"targets": spec.targets} if spec else {})
 
 
-RUN_ROWS = [table_row(run) for run in study.table_runs]
+def figure_runs(table):
+    """Describe the runs of a table to a figure: its systems, and its rows with their places."""
+    runs = study.network_runs(table)
+    labels = study.tables[table].labels
+    return {
+        "systems": [[run, seed] for run in runs for seed in study.seeds],
+        "rows": [table_row(run, labels) | {"place": PLACES[run]} for run in runs],
+    }
+
+
+def figure_files(name):
+    """Return a function that names a file of each system of the wildcards' table."""
+
+    def files(wildcards):
+        return [name.format(run, seed) for run, seed in figure_runs(wildcards.table)["systems"]]
+
+    return files
 
 
 def lattice_scores(wildcards):

@@ -13,7 +13,7 @@ if study.arpa:
 
     rule take_lm:
         input:
-            arpa=study.arpa,
+            arpa=there(study.arpa),
             lexicon=f"{R}/lang/lexicon.txt",
         output:
             arpa=f"{R}/lang/lm.arpa",

@@ -13,6 +13,7 @@ localrules:
     plot_toy,
     plot_learning_curves,
     plot_conditions,
+    plot_sweep,
     write_report,
 
 
@@ -44,7 +45,7 @@ rule test_significance:
 
 rule make_table:
     input:
-        lambda wildcards: table_files(wildcards.table),
+        lambda wildcards: spec_files(table_spec(wildcards.table)),
     output:
         **{kind: f"{R}/tables/{{table}}.{kind}" for kind in TABLE_FORMATS},
     log:
@@ -108,14 +109,16 @@ rule plot_toy:
 
 rule plot_learning_curves:
     input:
-        metrics=[f"{R}/networks/{system}/metrics.jsonl" for system in RUN_SEEDS],
-        summaries=[f"{R}/networks/{system}/summary.json" for system in RUN_SEEDS],
+        metrics=figure_files(f"{R}/networks/{{}}/seed{{}}/metrics.jsonl"),
+        summaries=figure_files(f"{R}/networks/{{}}/seed{{}}/summary.json"),
     output:
-        figure=multiext(f"{R}/figures/learning_curves", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        figure=multiext(
+            f"{R}/figures/{{table}}/learning_curves", *[f".{kind}" for kind in FIGURE_FORMATS]
+        ),
     log:
-        f"{LOGS}/plot_learning_curves.log",
+        f"{LOGS}/plot_learning_curves/{{table}}.log",
     benchmark:
-        f"{BENCHMARKS}/plot_learning_curves.jsonl"
+        f"{BENCHMARKS}/plot_learning_curves/{{table}}.jsonl"
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -124,21 +127,22 @@ rule plot_learning_curves:
         runtime="10m",
     params:
         code=code("plot_learning_curves"),
-        systems=SYSTEMS,
-        rows=RUN_ROWS,
+        runs=lambda wildcards: figure_runs(wildcards.table),
     script:
         "../scripts/plot_learning_curves.py"
 
 
 rule plot_conditions:
     input:
-        scores=[f"{R}/decode/{system}/score.json" for system in RUN_SEEDS],
+        scores=figure_files(f"{R}/decode/{{}}/seed{{}}/score.json"),
     output:
-        figure=multiext(f"{R}/figures/conditions", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        figure=multiext(
+            f"{R}/figures/{{table}}/conditions", *[f".{kind}" for kind in FIGURE_FORMATS]
+        ),
     log:
-        f"{LOGS}/plot_conditions.log",
+        f"{LOGS}/plot_conditions/{{table}}.log",
     benchmark:
-        f"{BENCHMARKS}/plot_conditions.jsonl"
+        f"{BENCHMARKS}/plot_conditions/{{table}}.jsonl"
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -147,17 +151,39 @@ rule plot_conditions:
         runtime="10m",
     params:
         code=code("plot_conditions"),
-        systems=SYSTEMS,
-        rows=RUN_ROWS,
+        runs=lambda wildcards: figure_runs(wildcards.table),
     script:
         "../scripts/plot_conditions.py"
 
 
+rule plot_sweep:
+    input:
+        lambda wildcards: spec_files(sweep_spec(wildcards.sweep)),
+    output:
+        figure=multiext(f"{R}/figures/{{sweep}}/sweep", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        points=f"{R}/figures/{{sweep}}/sweep.csv",
+    log:
+        f"{LOGS}/plot_sweep/{{sweep}}.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_sweep/{{sweep}}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime="10m",
+    params:
+        code=code("plot_sweep"),
+        sweep=lambda wildcards: sweep_spec(wildcards.sweep),
+    script:
+        "../scripts/plot_sweep.py"
+
+
 rule write_report:
     input:
-        results=sorted({file for name in TABLES for file in table_files(name)}),
+        results=sorted({file for name in TABLES for file in spec_files(table_spec(name))}),
         tables=list(TABLES.values()),
-        figures=list(FIGURES.values()),
+        figures=list(FIGURES),
         data=expand(f"{R}/data/{{set}}/wav.scp", set=SETS),
     output:
         report=f"{R}/report.html",
@@ -176,6 +202,6 @@ rule write_report:
         code=code("write_report"),
         study=study.summary(),
         tables={name: table_spec(name) for name in TABLES},
-        figures=[FIGURE_TITLES[name] for name in FIGURES],
+        figures=list(FIGURES.values()),
     script:
         "../scripts/write_report.py"

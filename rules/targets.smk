@@ -46,7 +46,7 @@ rule tables:
 
 rule figures:
     input:
-        list(FIGURES.values()),
+        list(FIGURES),
 
 
 for table in study.tables:

@@ -8,7 +8,9 @@ from darkknowledge.files import read_json
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])
-labels = {row["run"]: row["label"] for row in snakemake.params.rows}
+runs = snakemake.params.runs
+labels = {row["run"]: row["label"] for row in runs["rows"]}
+styles = run_styles({row["run"]: row["place"] for row in runs["rows"]})
 systems = [
     {
         "run": run,
@@ -17,6 +19,6 @@ systems = [
         "score": read_json(path),
         "problem": problem_of(path),
     }
-    for (run, seed), path in zip(snakemake.params.systems, snakemake.input.scores, strict=True)
+    for (run, seed), path in zip(runs["systems"], snakemake.input.scores, strict=True)
 ]
-draw_conditions(Path(snakemake.output.figure[0]).with_suffix(""), systems, run_styles(labels))
+draw_conditions(Path(snakemake.output.figure[0]).with_suffix(""), systems, styles)

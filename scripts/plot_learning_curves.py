@@ -8,8 +8,9 @@ from darkknowledge.files import read_jsonl
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])
-given, params = snakemake.input, snakemake.params
-labels = {row["run"]: row["label"] for row in params.rows}
+runs = snakemake.params.runs
+labels = {row["run"]: row["label"] for row in runs["rows"]}
+styles = run_styles({row["run"]: row["place"] for row in runs["rows"]})
 curves = [
     {
         "run": run,
@@ -19,7 +20,7 @@ curves = [
         "problem": problem_of(summary),
     }
     for (run, seed), metrics, summary in zip(
-        params.systems, given.metrics, given.summaries, strict=True
+        runs["systems"], snakemake.input.metrics, snakemake.input.summaries, strict=True
     )
 ]
-draw_learning_curves(Path(snakemake.output.figure[0]).with_suffix(""), curves, run_styles(labels))
+draw_learning_curves(Path(snakemake.output.figure[0]).with_suffix(""), curves, styles)

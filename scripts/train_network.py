@@ -9,6 +9,7 @@ from darkknowledge.errors import DivergenceError
 from darkknowledge.failures import mark, pass_on
 from darkknowledge.hmm.model import HmmModel
 from darkknowledge.progress import start_logging
+from darkknowledge.subsets import part_of_speakers
 from darkknowledge.training import train_network
 
 start_logging(snakemake.log[0])
@@ -16,13 +17,16 @@ given, made = snakemake.input, snakemake.output
 pass_on(given, made)
 deltas = snakemake.params.run["network"].get("deltas", 0)
 sets = []
-for features, cmvn, utt2spk, alignments in (
-    (given.train_features, given.train_cmvn, given.train_utt2spk, given.train_alignments),
-    (given.dev_features, given.dev_cmvn, given.dev_utt2spk, given.dev_alignments),
+share = snakemake.params.run.get("speakers", 1)
+for features, cmvn, utt2spk, alignments, part in (
+    (given.train_features, given.train_cmvn, given.train_utt2spk, given.train_alignments, share),
+    (given.dev_features, given.dev_cmvn, given.dev_utt2spk, given.dev_alignments, 1),
 ):
-    labels = dict(Archive(alignments))
+    labels = Archive(alignments)
     speaker = {u: s for u, s in read_table(utt2spk).items() if u in labels}
-    sets.append((network_features(features, cmvn, speaker, deltas), labels))
+    speaker = part_of_speakers(speaker, part)
+    kept = {u: labels[u] for u in speaker}
+    sets.append((network_features(features, cmvn, speaker, deltas), kept))
 try:
     train_network(
         snakemake.wildcards.run,

@@ -103,7 +103,9 @@ def read_numbered(path: Path, door: Door) -> dict[str, tuple[int, str]]:
     return table
 
 
-def read_source(folder: Path, data_root: Path, door: Door, audio: bool = True) -> Source:
+def read_source(
+    folder: Path, data_root: Path, door: Door, audio: bool = True, suffixes: str = ""
+) -> Source:
     """Read a data directory of Kaldi's.
 
     Parameters
@@ -116,6 +118,8 @@ def read_source(folder: Path, data_root: Path, door: Door, audio: bool = True) -
         Gets keys that come twice, text without audio and audio without text.
     audio : bool
         Whether the audio will be read, so that ``wav.scp`` must name files.
+    suffixes : str
+        Last characters of utterances of conditions 01, 02, ..., where there is no ``utt2cond``.
 
     Returns
     -------
@@ -153,6 +157,14 @@ def read_source(folder: Path, data_root: Path, door: Door, audio: bool = True) -
     condition = dict.fromkeys(used, ONLY_CONDITION)
     if (folder / "utt2cond").exists():
         condition = _values(folder / "utt2cond", used, "condition", door, mistakes)
+    elif suffixes:
+        strange = [name for name in used if name[-1] not in suffixes]
+        if strange:
+            mistakes.add(
+                f"{folder}: {len(strange)} utterances end in none of {suffixes!r}, the first is "
+                f"{strange[0]}; mend `conditions` of the corpus, or write utt2cond"
+            )
+        condition = {name: f"{suffixes.find(name[-1]) + 1:02d}" for name in used}
     mistakes.close()
     return Source(paths, used, cut, text, speaker, condition)
 
@@ -319,7 +331,8 @@ def make_set(options: KaldiOptions, set_name: str, folder: str | Path, threads: 
     folder = Path(folder)
     given = options.path(getattr(options, set_name))
     door = Door(f"{given}, {set_name} set", options.skip)
-    source = read_source(given, Path(options.data_root), door, options.needs_audio)
+    suffixes = options.conditions.get(set_name, "")
+    source = read_source(given, Path(options.data_root), door, options.needs_audio, suffixes)
     limits = (options.min_seconds, options.max_seconds)
     if options.needs_audio:
         seconds, paths = _heard(source, limits, door)

@@ -12,6 +12,12 @@ SNR = Annotated[float, Field(ge=-20, le=60)]
 Range = Annotated[tuple[SNR, SNR], Field(min_length=2, max_length=2)]
 
 SetName = Literal["train", "dev", "test"]
+CONDITION_COUNT = 14
+Hours = dict[SetName, Annotated[float, Field(gt=0)]]
+HOURS = (
+    "Hours of speech of train, dev and test, as far as they are known before the corpus is read; "
+    "`make estimate` alone uses them."
+)
 FaultKind = Literal[
     "missing",
     "empty",
@@ -31,6 +37,8 @@ FaultKind = Literal[
 
 
 class _NoisyOptions(Options):
+    """What the corpora have in common that noise is added to."""
+
     seed: int = Field(
         default=1,
         ge=0,
@@ -150,6 +158,16 @@ class SyntheticOptions(_NoisyOptions):
         "is a dev or test sentence.",
     )
 
+    @property
+    def expected_hours(self) -> dict[str, float]:
+        """Hours of speech of each set, about: a sentence lasts 2.5 seconds."""
+        sentence = 2.5 / 3600
+        return {
+            "train": self.train_minutes / 60,
+            "dev": self.dev_utterances * sentence,
+            "test": self.test_utterances * CONDITION_COUNT * sentence,
+        }
+
     def problems(self, data_root: Path) -> list[str]:
         """Return what is absent on this machine: nothing, as everything is made here."""
         return []
@@ -168,12 +186,18 @@ class _GivenOptions(Options):
         description="Kinds of fault that leave an utterance out (no_pronunciation: that map a "
         "word to <UNK>) instead of stopping; all are counted and listed in skipped.txt.",
     )
+    hours: Hours = Field(default={}, description=HOURS)
 
     @model_validator(mode="after")
     def _check_lengths(self):
         if self.min_seconds >= self.max_seconds:
             raise ValueError("min_seconds must be below max_seconds")
         return self
+
+    @property
+    def expected_hours(self) -> dict[str, float]:
+        """Hours of speech of the sets, as far as the study gives them."""
+        return dict(self.hours)
 
     def path(self, name: str) -> Path:
         """Return a configured path, relative ones below ``data_root``."""
@@ -385,6 +409,12 @@ class KaldiOptions(_GivenOptions):
         description="Data directory of the test set. `utt2cond` gives each utterance a condition "
         "by which errors are counted, of any name; without it all are condition 01."
     )
+    conditions: dict[SetName, str] = Field(
+        default={},
+        description="For sets without `utt2cond` whose utterances tell their condition by their "
+        "last character: these characters, those of 01, 02, ... in this order. Those of the dev "
+        "and test sets of Kaldi's Aurora4 recipe are `0123456789abcd`.",
+    )
     lexicon: str = Field(
         description="Kaldi's lexicon.txt: a word and its phones per line; silence is `SIL`, noise "
         "`SPN`. Words outside it are <UNK>."
@@ -420,6 +450,9 @@ class KaldiOptions(_GivenOptions):
 
     @model_validator(mode="after")
     def _check(self):
+        for name, characters in self.conditions.items():
+            if not characters or len(set(characters)) < len(characters):
+                raise ValueError(f"conditions.{name}: {characters!r}; each character stands once")
         if self.arpa is not None and self.lm_text:
             raise ValueError("lm_text has no effect beside arpa; remove one of them")
         for kind in ("mfcc", "fbank"):

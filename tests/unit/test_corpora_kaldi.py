@@ -476,3 +476,24 @@ def test_an_archive_that_is_not_there_says_what_to_do(given):
     assert sum(problem.startswith("mfcc.") for problem in options.problems(given)) == 3
     with pytest.raises(ValidationError, match="mfcc: no archive of dev, test"):
         KaldiOptions(**corpus(given, mfcc={"train": "feats.scp"}))
+
+
+def test_conditions_are_told_by_the_last_character(root):
+    folder = root / "data" / "dev"
+    for name in ("wav.scp", "text", "utt2spk"):
+        lines = (folder / name).read_text().splitlines()
+        rest = [line.partition(" ")[2] for line in lines]
+        named = zip(["a-00", "a-01", "b-0a", "b-0d"], rest, strict=True)
+        (folder / name).write_text("".join(f"{u} {line}\n" for u, line in named))
+    suffixes = {"dev": "0123456789abcd"}
+    make_set(corpus(root, conditions=suffixes), "dev", root / "out")
+    found = read_data_directory(root / "out").condition
+    assert found == {"a-00": "01", "a-01": "02", "b-0a": "11", "b-0d": "14"}
+    make_set(corpus(root, conditions=suffixes), "train", root / "out")
+    assert set(read_data_directory(root / "out").condition.values()) == {"01"}
+
+
+def test_an_utterance_without_a_condition_is_refused(root):
+    assert "2 utterances end in none of '0'" in refused(root, conditions={"dev": "0"})
+    with pytest.raises(ValidationError, match="each character stands once"):
+        KaldiOptions(**corpus(root, conditions={"dev": "00"}))

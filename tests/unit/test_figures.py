@@ -9,6 +9,7 @@ from darkknowledge.figures import (
     COLOURS,
     draw_conditions,
     draw_learning_curves,
+    draw_sweep,
     draw_toy_data,
     draw_toy_surfaces,
     run_styles,
@@ -72,7 +73,19 @@ def systems():
     ]
 
 
-STYLES = run_styles(["dnn", "rnn", "lost"])
+def points():
+    """Of five runs, the last two with one seed."""
+    return {
+        run: {"x": 2.0**place, "model": run, "wer": 20.0 - place, "cv_fa": 40.0 + place}
+        | {"wer_std": spread, "cv_fa_std": 2 * spread}
+        for place, (run, spread) in enumerate(
+            {"dnn": 0.5, "rnn": 1.0, "lost": 0.2, "d": float("nan"), "e": float("nan")}.items()
+        )
+    }
+
+
+LINES = {"soft": ["lost", "rnn"], "other": ["d", "e"]}
+STYLES = run_styles({"dnn": 0, "rnn": 1, "lost": 2, "d": 3, "e": 4})
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +100,11 @@ def test_same_bytes_each_time(tmp_path, toy):
         draw_toy_surfaces(folder / "toy_surfaces", *toy)
         draw_learning_curves(folder / "learning_curves", curves(), STYLES)
         draw_conditions(folder / "conditions", systems(), STYLES, {"02": "babble"})
+        draw_sweep(folder / "sweep", "temperature", LINES, ["dnn"], points(), STYLES)
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
     first, second = draw(tmp_path / "a"), draw(tmp_path / "b")
-    assert len(first) == 12
+    assert len(first) == 15
     assert first == second
     for name, data in first.items():
         magic = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}[name[-3:]]
@@ -99,7 +113,8 @@ def test_same_bytes_each_time(tmp_path, toy):
 
 
 def test_a_run_keeps_its_colour_when_runs_are_added():
-    few, many = run_styles("abc"), run_styles("abcdefghijklmnop")
+    places = {run: place for place, run in enumerate("abcdefghijklmnop")}
+    few, many = run_styles({run: places[run] for run in "cab"}), run_styles(places)
     assert all(few[run] == many[run] for run in few)
     looks = [(style["color"], style["marker"]) for style in many.values()]
     assert len(set(looks)) == len(looks)
@@ -137,3 +152,48 @@ def test_conditions_have_any_names(tmp_path, conditions, monkeypatch):
     assert shown["points"] == [len(conditions)] * 2
     assert shown["letters"] == (["A", "D"] if len(known) == 2 else [])
     assert shown["room"] == pytest.approx((0.87, 0.87))
+
+
+@pytest.mark.parametrize("x", ["temperature", "alpha"])
+def test_a_sweep_has_a_line_for_each_family(tmp_path, x, monkeypatch):
+    shown = {}
+
+    def keep(figure, stem):
+        shown["axes"] = figure.axes
+        shown["legend"] = [text.get_text() for text in figure.legends[0].get_texts()]
+
+    monkeypatch.setattr(figures, "save_figure", keep)
+    draw_sweep(tmp_path / "sweep", x, LINES, ["dnn"], points(), STYLES)
+    wer, accuracy = shown["axes"]
+    assert (wer.get_ylabel(), accuracy.get_ylabel()) == ("word error rate, %", "frame accuracy, %")
+    assert wer.get_xscale() == ("linear" if x == "alpha" else "log")
+    assert [tick.get_text() for tick in wer.get_xticklabels()] == ["2", "4", "8", "16"]
+    assert sorted(shown["legend"]) == ["dnn", "other", "soft"]
+    drawn = {bars.get_label(): bars for bars in wer.containers}
+    line, _, (bars,) = drawn["soft"].lines
+    assert line.get_color() == STYLES["lost"]["color"]
+    assert list(line.get_xdata()) == [2, 4] and list(line.get_ydata()) == [19, 18]
+    assert [tuple(s[:, 1]) for s in bars.get_segments()] == [(18.0, 20.0), (17.8, 18.2)]
+    plt.close("all")
+
+
+def test_soft_and_hard_phases_stand_side_by_side_on_one_scale(tmp_path, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(figures, "save_figure", lambda figure, stem: shown.update(f=figure))
+    draw_learning_curves(tmp_path / "curves", curves(), STYLES)
+    loss_soft, loss_hard, accuracy_soft, accuracy_hard = shown["f"].axes
+    titles = [panel.get_title(loc="left") for panel in (loss_soft, loss_hard)]
+    assert titles == ["soft targets", "hard targets"]
+    for one, other in ((loss_soft, loss_hard), (accuracy_soft, accuracy_hard)):
+        assert one.get_ylim() == other.get_ylim() and one.get_xlim() == other.get_xlim()
+
+    def drawn(axes):
+        return [list(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "-"]
+
+    assert drawn(loss_soft) == [[1, 2, 3]] * 2
+    assert drawn(loss_hard) == [[1, 2, 3], [3, 4, 5, 6], [3, 4, 5, 6]]
+    late = [row["cv_ce"] for curve in curves() for row in curve["metrics"][1:]]
+    assert loss_soft.get_ylim() == pytest.approx(
+        (min(late) - 0.05 * (max(late) - min(late)), max(late) + 0.05 * (max(late) - min(late)))
+    )
+    plt.close("all")

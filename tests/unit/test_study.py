@@ -1,11 +1,11 @@
 import copy
-import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 
-from darkknowledge.corpora.options import KaldiOptions
+from darkknowledge.overlays import read_studies
+from darkknowledge.papers import PAPERS
 from darkknowledge.study import StudyError, load_study
 
 ROOT = Path(__file__).parents[2]
@@ -132,7 +132,7 @@ def test_a_missing_directory_says_where_to_get_it(tmp_path):
     merged["corpora"].update(config["corpora"])
     merged["corpus"] = config["corpus"]
     merged["data_root"] = str(tmp_path)
-    found = "\n".join(mistakes(merged))
+    found = "\n".join(load_study(merged).absent())
     assert "LibriSpeech/dev-clean" in found
     assert "openslr" in found.lower()
     assert "ESC" in found
@@ -190,11 +190,130 @@ def test_feature_archives_are_those_of_the_set():
     own["mfcc"] = {"train": "t.scp", "dev": "d.scp", "test": "/e.scp"}
     config["corpora"]["own"] = own
     config["data_root"] = "root"
-    loaded = dataclasses.replace(load_study(config), corpus=KaldiOptions(**own))
+    config["corpus"] = "own"
+    loaded = load_study(config)
+    assert any("/e.scp" in line for line in loaded.absent())
     assert loaded.given_features("dev") == {"mfcc": "root/d.scp"}
     assert loaded.given_features("test") == {"mfcc": "/e.scp"}
     assert loaded.corpus_options()["mfcc"] == own["mfcc"]
     assert loaded.arpa is None
+
+
+def swept(**changes):
+    sweep = {"x": "temperature", "lines": {"soft": ["rnn-t1-soft", "rnn-t2-soft"]}}
+    return study() | {"sweeps": {"t": sweep | {"baseline": ["dnn"]} | changes}}
+
+
+def test_runs_of_a_sweep_are_shown_and_their_teachers_trained():
+    config = swept() | {"tables": {}}
+    loaded = load_study(config)
+    assert loaded.shown_runs == ["dnn", "rnn-t1-soft", "rnn-t2-soft"]
+    assert loaded.table_runs == []
+    config["sweeps"]["t"]["baseline"] = []
+    assert load_study(config).needed_runs == ["rnn-t1-soft", "rnn-t2-soft", "dnn"]
+    assert load_study(config).caches == [("dnn", 1.0), ("dnn", 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"x": "temprature"}, "sweeps.t.x: 'temprature'; "),
+        ({"lines": {"soft": ["rnn-t1-sof"]}}, "sweeps.t.lines.soft: no run 'rnn-t1-sof'; did you"),
+        ({"lines": {"a": ["rnn-0"]}}, "sweeps.t.lines.a: temperature has no effect on rnn-0, of"),
+        ({"x": "alpha"}, "sweeps.t.lines.soft: alpha has no effect on rnn-t1-soft, of targets"),
+        ({"baseline": ["mono"]}, "sweeps.t.baseline: no run 'mono'"),
+        ({"lines": {}}, "sweeps.t.lines: {}; "),
+    ],
+)
+def test_a_wrong_sweep_is_named(changes, expected):
+    assert any(line.startswith(expected) for line in mistakes(swept(**changes)))
+
+
+def test_a_share_of_the_speakers_is_an_option_of_its_run_alone():
+    before, after = load_study(DEFAULT), load_study(run_with(speakers=0.5))
+    assert after.run_options("rnn-t2-soft") == before.run_options("rnn-t2-soft") | {"speakers": 0.5}
+    assert after.run_options("rnn-0") == before.run_options("rnn-0")
+    assert any("runs.rnn-t2-soft.speakers: 1.5; " in m for m in mistakes(run_with(speakers=1.5)))
+    assert any("runs.rnn-t2-soft.speakers: 0; " in m for m in mistakes(run_with(speakers=0)))
+
+
+@pytest.mark.parametrize("name", ["temperatures", "data_size"])
+def test_shipped_sweeps_train_nothing_anew(name):
+    alone, swept = load_study(merged("mini_aurora")), load_study(merged("mini_aurora", name))
+    for run in alone.runs:
+        assert alone.run_options(run) == swept.run_options(run)
+    (sweep,) = swept.sweeps.values()
+    for line in sweep.lines.values():
+        values = [getattr(swept.runs[run], sweep.x) for run in line]
+        assert len(set(values)) == len(values)
+    for run in swept.runs.values():
+        if run.teacher:
+            assert swept.runs[run.teacher].speakers == run.speakers
+
+
+def test_hours_change_no_result():
+    config = copy.deepcopy(DEFAULT)
+    own = {"kind": "kaldi", "train": "a", "dev": "b", "test": "c", "lexicon": "d"}
+    config.update(corpus="own", corpora={"own": own})
+    before = load_study(config).corpus_options()
+    own["hours"] = {"train": 15.1}
+    assert load_study(config).corpus_options() == before
+
+
+def merged(*names):
+    """Lay shipped studies over the default one."""
+    return read_studies([ROOT / "config.yaml", *(ROOT / "studies" / f"{n}.yaml" for n in names)])
+
+
+def test_the_papers_own_study_is_theirs():
+    loaded = load_study(merged("aurora4"))
+    assert len(loaded.absent()) == 5
+    dnn, lstm = loaded.networks["dnn"], loaded.networks["lstm-2"]
+    assert (dnn.layers, dnn.units, dnn.lda, dnn.splice, dnn.activation) == (
+        4,
+        2048,
+        200,
+        5,
+        "sigmoid",
+    )
+    assert (lstm.layers, lstm.units, lstm.projection, lstm.delay) == (2, 800, 512, 5)
+    training = loaded.training["rnn-t2-pretrain"]
+    assert (training.streams, training.frames, training.learning_rate) == (4, 20, 0.0001)
+    assert (training.optimiser, training.loss, training.momentum) == ("sgd", "sum", 0.9)
+    assert training.halving_factor == 0.5 and training.finetune_epochs is None
+    assert loaded.networks["dnn-weak"] == dnn.model_copy(update={"layers": 1})
+
+
+PAPER2 = ("paper2_layers", "paper2_weak", "paper2_dnn")
+
+
+@pytest.mark.parametrize(
+    "overlays", [("aurora4",), *(("mini_aurora", name) for name in PAPER2)], ids="+".join
+)
+def test_rows_stand_beside_those_of_the_paper(overlays):
+    loaded = load_study(merged(*overlays))
+    for table in loaded.tables.values():
+        labels = [table.labels.get(run, loaded.runs[run].label) for run in table.runs]
+        assert set(labels) <= PAPERS[table.paper]["rows"].keys()
+        assert len(set(labels)) == len(labels)
+
+
+def test_overlays_share_what_they_have_in_common():
+    alone = load_study(merged("mini_aurora"))
+    together = load_study(merged("mini_aurora", *PAPER2))
+    for name in PAPER2:
+        one = load_study(merged("mini_aurora", name))
+        assert one.name == "mini_aurora" and set(one.tables) > set(alone.tables)
+        for run in one.runs:
+            assert one.run_options(run) == together.run_options(run)
+    for run in alone.runs:
+        assert alone.run_options(run) == together.run_options(run)
+
+
+def test_a_label_is_of_a_run_of_its_table():
+    config = study(tables__table1__labels={"rnn-00": "x"})
+    (line,) = mistakes(config)
+    assert line.startswith("tables.table1.labels.rnn-00: no run of this table 'rnn-00'; did you")
 
 
 def test_null_leaves_an_entry_out():

@@ -147,6 +147,16 @@ def test_mean_of_teachers(cache):
     assert one.entropy == pytest.approx(float(entropy), rel=1e-5)
 
 
+def test_a_cache_may_cover_more_than_a_part_of_the_set(cache):
+    whole = TeacherTargets([SoftTargets(cache)], gather_frames("cv", *CV, PDFS))
+    names = sorted(CV[0])[1:3]
+    part = gather_frames("cv", *({u: table[u] for u in names} for table in CV), PDFS)
+    start = len(CV[0][sorted(CV[0])[0]])
+    frames = torch.arange(len(part))
+    targets = TeacherTargets([SoftTargets(cache)], part).dense(frames)
+    torch.testing.assert_close(targets, whole.dense(frames + start))
+
+
 def test_soft_loss_is_a_divergence(cache):
     network = build_network(DNN, 8, PDFS, 0)
     frames = gather_frames("cv", *CV, PDFS)

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT, Project
+from darkknowledge.estimate import count_jobs
+from darkknowledge.overlays import read_studies
+from darkknowledge.study import load_study
+from tests.workflow.conftest import ROOT, TINY, Project
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,13 @@ def test_a_network_has_the_pdfs_of_its_aligner(project, tmp_path):
     assert "hmm/tri3b/model.npz" in inputs and "hmm/tri2b/model.npz" not in inputs
 
 
+def test_the_papers_own_study_can_be_planned_without_the_corpus(project):
+    study = str(ROOT / "studies" / "aurora4.yaml")
+    jobs = project.planned(config=study)
+    assert len([job for job in jobs if job.startswith("train_network:")]) == 24 * 3
+    assert {"take_lm", "make_table:table1", "make_table:layers", "make_table:weak"} <= jobs
+
+
 def kaldi_study(folder: Path) -> Path:
     """Write a study on data directories made elsewhere, and these directories."""
     for name in ("train", "dev", "test"):
@@ -72,8 +82,11 @@ def test_a_study_on_kaldi_data_directories(project, tmp_path):
     study = yaml.safe_load(path.read_text())
     study["corpora"]["own"]["arpa"] = "lm.arpa"
     path.write_text(yaml.safe_dump(study))
-    refused = project.run("-n", config=str(path), check=False)
-    assert refused.returncode and f"arpa: no file {tmp_path / 'lm.arpa'}" in refused.stdout
+    plan = project.run("-n", config=str(path)).stdout
+    refused = project.run(config=str(path), check=False)
+    assert refused.returncode and not (project.folder / "results" / "own").exists()
+    for said in (plan, refused.stdout):
+        assert f"corpora.own: arpa: no file {tmp_path / 'lm.arpa'}" in said
     (tmp_path / "lm.arpa").touch()
     jobs = project.planned(config=str(path))
     assert "take_lm" in jobs and "estimate_lm" not in jobs
@@ -90,3 +103,27 @@ def test_feature_archives_are_inputs_where_they_are_given(project, tmp_path):
     plan = project.run("-n", "features", config=str(path)).stdout
     for name in sets:
         assert f"input: {tmp_path / name / 'feats.scp'}, results/own/data/{name}/audio" in plan
+
+
+def totals(plan: str) -> dict[str, int]:
+    """Read the job counts of a dry run."""
+    lines = plan.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+    return {line.split()[0]: int(line.split()[1]) for line in lines if line.strip()}
+
+
+@pytest.mark.parametrize(
+    "overlays",
+    [
+        (TINY,),
+        ("aurora4",),
+        ("mini_aurora", "paper2_layers", "paper2_weak", "paper2_dnn"),
+        ("mini_aurora", "temperatures", "data_size"),
+    ],
+    ids=["tiny", "aurora4", "tables", "sweeps"],
+)
+def test_the_estimate_counts_the_jobs_of_the_plan(project, overlays):
+    files = [name if "/" in name else str(ROOT / "studies" / f"{name}.yaml") for name in overlays]
+    counted = count_jobs(load_study(read_studies([ROOT / "config.yaml", *files])))
+    planned = totals(project.run("-n", "-q", "rules", "--configfile", *files, config=None).stdout)
+    assert planned.pop("total") == sum(counted.values())
+    assert planned == counted

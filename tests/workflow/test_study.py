@@ -15,6 +15,8 @@ from darkknowledge.corpora.options import SyntheticOptions
 from darkknowledge.corpora.synthetic import phone_times
 from tests.workflow.conftest import ROOT, TINY, Project
 
+HOWS = ("soft", "pretrain")
+
 
 def processor_seconds() -> float:
     """Return the time that child processes computed, which a busy machine does not lengthen."""
@@ -150,13 +152,28 @@ def test_a_run_that_diverges_leaves_a_gap_and_stops_nothing_else(copy):
         assert "wild" in json.loads((folder / "score.json").read_text())["problem"]
         assert (folder / "hypotheses.trn").read_bytes() == b""
     assert "wild seed 1: the loss is" in (copy.results / "summary.txt").read_text()
-    figure = (copy.results / "figures" / "learning_curves.svg").read_text()
+    figure = (copy.results / "figures" / "table1" / "learning_curves.svg").read_text()
     assert "Not shown, the training diverged" in figure
     assert "Nothing to be done" in copy.run(config=config).stdout
     training["learning_rate"] = 0.01
     config = overlay(copy, runs=runs, tables={"table1": {"runs": names}})
     expected = results_of("wild") | results_of("learner") | {"write_soft_targets:wild:1:1"}
     assert trained(copy.planned(config=config)) == expected
+
+
+def test_a_study_laid_over_another_adds_its_table_alone(copy):
+    weak = str(ROOT / "studies" / "paper2_weak.yaml")
+    jobs = copy.planned("--configfile", TINY, weak, config=None)
+    new = set().union(*(results_of(f"weak-t{t}-{how}") for t in (1, 2) for how in HOWS))
+    new |= results_of("dnn-weak") | results_of("rnn2-0")
+    assert trained(jobs) == new | {f"write_soft_targets:dnn-weak:1:{t}" for t in (1, 2)}
+    assert jobs - trained(jobs) == {
+        "make_table:weak",
+        "plot_learning_curves:weak",
+        "plot_conditions:weak",
+        "write_report",
+        "all",
+    }
 
 
 def test_another_lattice_beam_makes_the_lattices_alone(copy):
