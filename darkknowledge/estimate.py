@@ -85,6 +85,7 @@ def count_jobs(study: Study) -> dict[str, int]:
         "tune_decoding": systems,
         "decode": systems,
         "make_lattices": systems if study.decoding.lattice_beam is not None else 0,
+        "test_significance": sum(bool(table.compared) for table in study.tables.values()),
         "make_table": len(study.tables) + 1,
         "compute_toy": 1,
         "plot_toy": 1,
@@ -109,15 +110,15 @@ def matrix_sizes(network: BaseModel, bins: int, pdfs: int) -> tuple[int, int]:
     ----------
     network : DnnOptions or LstmOptions
     bins : int
-        Dimensions of a frame.
+        Filter banks of a frame, without deltas.
     pdfs : int
     """
     if network.kind == "dnn":
-        window = (2 * network.splice + 1) * bins
+        window = (2 * network.splice + 1) * (1 + network.deltas) * bins
         size = network.lda or window
         hidden = size * network.units + (network.layers - 1) * network.units**2
         return hidden + network.units * pdfs, window * network.lda if network.lda else 0
-    weights, size = 0, bins
+    weights, size = 0, (1 + network.deltas) * bins
     for _ in range(network.layers):
         output = network.projection or network.units
         weights += 4 * network.units * (size + output)
@@ -168,7 +169,9 @@ def share_stored(temperature: float) -> float:
 
 
 def cache_bytes(study: Study, temperature: float, frames: float) -> float:
-    """Estimate the size of a soft-target cache."""
+    """Estimate the size of a soft-target cache; that of logits is dense."""
+    if math.isinf(temperature):
+        return 2.0 * frames * count_pdfs(study)
     options = study.soft_targets
     entries = share_stored(temperature) * count_pdfs(study)
     entries = min(entries, options.most or entries)

@@ -50,6 +50,7 @@ CODES = {
     "linear16": (np.dtype("<u2"), (np.arange(65536) / 65535).astype(np.float32)),
 }
 LOGITS = "float16"
+LARGEST_LOGIT = float(np.finfo(np.float16).max)
 DTYPES = {**{name: dtype for name, (dtype, _) in CODES.items()}, LOGITS: np.dtype("<f2")}
 
 
@@ -129,6 +130,11 @@ def _encode(
     for block in scores.split(BLOCK):
         if math.isinf(temperature):
             centred = (block - block.mean(1, keepdim=True)).numpy()
+            if np.abs(centred).max() > LARGEST_LOGIT:
+                raise DataError(
+                    f"a logit of {np.abs(centred).max():.3g}; a cache holds {LARGEST_LOGIT:.0f} at "
+                    "most: train the teacher with a lower rate or with weight decay"
+                )
             none = np.empty(0, dtype="<u2")
             yield none, none, centred.astype("<f2"), 0.0
         else:
