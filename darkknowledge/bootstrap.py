@@ -50,7 +50,8 @@ class Difference:
     relative_interval : (float, float) or None
         None where the first makes no errors in some draw.
     p : float
-        Two-tailed: below 0.05 where the interval leaves out zero.
+        Two-tailed: below 0.05 where the interval leaves out zero; but never below the chance that
+        all sentences favour the same system, 2 ** (1 - K): a few sentences prove nothing.
     """
 
     absolute: float
@@ -103,7 +104,7 @@ def bootstrap_difference(
         interval=_interval(change),
         relative=float(100 * (other_rate / rate - 1)) if rate else None,
         relative_interval=_interval(100 * change / one) if one.all() else None,
-        p=min(1.0, float(2 * (tail + 1) / (replicates + 1))),
+        p=max(2.0 ** (1 - sentences), min(1.0, float(2 * (tail + 1) / (replicates + 1)))),
     )
 
 

@@ -26,6 +26,12 @@ def test_a_difference_that_is_the_same_everywhere():
     assert found.p == pytest.approx(0.002)
 
 
+def test_a_few_sentences_prove_nothing():
+    for sentences, p in ((1, 1), (2, 0.5), (5, 0.0625)):
+        first = np.full((1, sentences), 9)
+        assert bootstrap_difference(first, first - 5, np.full(sentences, 20)).p == p
+
+
 def test_the_draws_are_the_same_each_time_and_for_both():
     rng = np.random.default_rng(1)
     first, second = rng.integers(0, 9, size=(2, 3, 20))
