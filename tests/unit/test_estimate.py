@@ -67,8 +67,8 @@ def test_aurora4_by_hand():
     assert disk["features"] == pytest.approx(33.5 * 360_000 * 53 * 4)
     one = (15.1 + 9) * 360_000
     t1, t2 = 2 + 3 * 0.05 * 2500, 2 + 3 * 0.4 * 2500
-    # dnn and dnn-weak at both temperatures, dnn-4h and dnn-1h at T = 1
-    assert disk["soft targets"] == pytest.approx(3 * one * (4 * t1 + 2 * t2))
+    # dnn and dnn-weak at both temperatures, dnn-4h and dnn-1h at T = 1; and the logits of dnn
+    assert disk["soft targets"] == pytest.approx(3 * one * (4 * t1 + 2 * t2 + 2 * 2500))
 
 
 def test_fewer_speakers_take_less_time():
