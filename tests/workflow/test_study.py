@@ -176,6 +176,21 @@ def test_a_study_laid_over_another_adds_its_table_alone(copy):
     }
 
 
+def test_a_sweep_over_the_share_of_the_speakers(copy):
+    half = {"network": "lstm", "targets": "soft", "teacher": "dnn", "temperature": 2}
+    config = overlay(
+        copy,
+        runs={"half": half | {"speakers": 0.5}},
+        sweeps={"size": {"x": "speakers", "lines": {"LSTM": ["rnn-t2-pretrain", "half"]}}},
+    )
+    assert trained(copy.planned(config=config)) == results_of("half")
+    copy.run("--keep-going", "results/tiny/figures/size/sweep.svg", config=config)
+    points = list(csv.DictReader((copy.results / "figures" / "size" / "sweep.csv").open()))
+    hours = {row["run"]: float(row["x"]) for row in points}
+    assert 0.2 * hours["rnn-t2-pretrain"] < hours["half"] < 0.8 * hours["rnn-t2-pretrain"]
+    assert all(float(row["wer"]) > 0 and float(row["cv_fa"]) > 0 for row in points)
+
+
 def test_another_lattice_beam_makes_the_lattices_alone(copy):
     jobs = trained(copy.planned(config=overlay(copy, decoding={"lattice_beam": 2})))
     assert len(jobs) == 6 and all(job.startswith("make_lattices:") for job in jobs)
