@@ -390,7 +390,7 @@ def draw_sweep(
         Runs drawn as level lines.
     points : mapping
         Of each run ``x``, ``model`` (its label), ``wer`` and ``cv_fa``, both with ``*_std``,
-        NaN where there is one seed.
+        NaN where there is one seed. A run without ``wer`` is left out and named below.
     styles : mapping
         From `run_styles`.
     """
@@ -398,16 +398,19 @@ def draw_sweep(
         ("wer", "word error rate, %", "Word error rate"),
         ("cv_fa", "frame accuracy, %", "Cross-validation frame accuracy"),
     )
+    absent = [point["model"] for point in points.values() if math.isnan(point["wer"])]
+    points = {run: point for run, point in points.items() if not math.isnan(point["wer"])}
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), layout="constrained")
         for panel, (key, unit, title) in zip(axes, panels, strict=True):
-            for run in baseline:
+            for run in filter(points.get, baseline):
                 colour, level = styles[run]["color"], points[run][key]
                 spread = np.nan_to_num(points[run][f"{key}_std"])
                 panel.axhspan(level - spread, level + spread, color=colour, alpha=0.1, linewidth=0)
                 panel.axhline(level, color=colour, linestyle="--", label=points[run]["model"])
             for name, runs in lines.items():
-                members = sorted((points[run] for run in runs), key=lambda point: point["x"])
+                found = [points[run] for run in runs if run in points]
+                members = sorted(found, key=lambda point: point["x"])
                 panel.errorbar(
                     [point["x"] for point in members],
                     [point[key] for point in members],
@@ -417,11 +420,13 @@ def draw_sweep(
                 )  # fmt: skip
             if x != "alpha":
                 panel.set_xscale("log")
-            places = sorted({points[run]["x"] for runs in lines.values() for run in runs})
+            swept = {run for runs in lines.values() for run in runs}
+            places = sorted({points[run]["x"] for run in swept & points.keys()})
             panel.set_xticks(places, [f"{place:.3g}" for place in places])
             panel.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
             panel.set(xlabel=AXES[x], ylabel=unit, title=title)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        _name_absent(figure, absent)
     save_figure(figure, stem)
 
 

@@ -29,6 +29,8 @@ def read_sweep(spec: Mapping[str, Any]) -> pd.DataFrame:
     values = dict(spec["values"])
     if spec["x"] == "speakers":
         for (run, _), path in zip(spec["systems"], spec["summaries"], strict=True):
-            values[run] = read_json(path)["train_frames"] * spec["frame_shift"] / 3_600_000
+            frames = read_json(path).get("train_frames")
+            if frames is not None:
+                values[run] = frames * spec["frame_shift"] / 3_600_000
     table.insert(1, "x", table["run"].map(values))
     return table

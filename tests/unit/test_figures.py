@@ -63,6 +63,15 @@ def test_what_diverged_is_left_out_and_named(tmp_path, monkeypatch):
     assert texts == []
 
 
+def test_a_diverged_run_leaves_its_line_in_a_sweep(monkeypatch):
+    lost = points()
+    lost["lost"]["wer"] = float("nan")
+    texts, _ = note_of(
+        monkeypatch, lambda: draw_sweep("x", "temperature", LINES, ["dnn"], lost, STYLES)
+    )
+    assert texts == ["Not shown, the training diverged: lost."]
+
+
 def systems():
     conditions = ("01", "02", "08", "14")
     score = {"conditions": {c: {"errors": int(c), "words": 100} for c in conditions}}

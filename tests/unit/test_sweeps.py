@@ -70,3 +70,12 @@ def test_points_are_means_over_seeds(tmp_path):
 def test_shares_of_speakers_are_hours(tmp_path):
     spec = sweep(tmp_path, "speakers", {"a": (1.0, 720_000, [20]), "b": (0.5, 400_000, [30])})
     assert list(read_sweep(spec)["x"]) == pytest.approx([2.0, 400 / 360])
+
+
+def test_a_diverged_run_is_a_gap(tmp_path):
+    spec = sweep(tmp_path, "speakers", {"a": (1.0, 720_000, [20]), "b": (0.5, 400_000, [30])})
+    for name in ("scores", "summaries"):
+        (tmp_path / f"b-0-{name}.json").write_text(json.dumps({"problem": "the loss is 1e9"}))
+    points = {row["run"]: row for row in read_sweep(spec).to_dict("records")}
+    assert points["a"]["x"] == 2.0 and math.isnan(points["b"]["wer"])
+    assert "the loss is 1e9" in points["b"]["problem"]
