@@ -169,6 +169,7 @@ def test_a_study_laid_over_another_adds_its_table_alone(copy):
     assert trained(jobs) == new | {f"write_soft_targets:dnn-weak:1:{t}" for t in (1, 2)}
     assert jobs - trained(jobs) == {
         "make_table:weak",
+        "test_significance:weak",
         "plot_learning_curves:weak",
         "plot_conditions:weak",
         "write_report",
