@@ -211,7 +211,8 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
     results = []
     for (run, seed), summary, score in zip(spec["systems"], summaries, spec["scores"], strict=True):
         found = {"summary": read_json(summary) if summary else None, "score": read_json(score)}
-        if problem := found["score"].get("problem"):
+        problems = (file["problem"] for file in found.values() if file and "problem" in file)
+        if problem := next(problems, None):
             found = {"problem": problem}
         results.append({"run": run, "seed": seed, **found})
     table = table_rows(spec["rows"], results, spec.get("paper"))

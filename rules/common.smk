@@ -172,8 +172,7 @@ def table_spec(name):
             "title": "Gaussian mixtures, the aligners",
             "paper": gmm_paper(),
             "rows": [table_row(stage) for stage in GMM_STAGES],
-            "systems": [[stage, None] for stage in GMM_STAGES],
-            "scores": [f"{R}/decode/{stage}/score.json" for stage in GMM_STAGES],
+            **result_files(GMM_STAGES),
         }
     table = study.tables[name]
     tested = {"significance": f"{R}/significance/{name}.json"} if table.compared else {}
@@ -215,7 +214,7 @@ def sweep_spec(name):
 def spec_files(spec):
     """List the files that a table or sweep is made from."""
     tested = [spec["significance"]] if "significance" in spec else []
-    return [*spec["scores"], *filter(None, spec.get("summaries", [])), *tested]
+    return [*spec["scores"], *filter(None, spec["summaries"]), *tested]
 
 
 def pairs_spec(name):
@@ -244,7 +243,7 @@ def figure_runs(table):
     runs = study.network_runs(table)
     labels = study.tables[table].labels
     return {
-        "systems": [[run, seed] for run in runs for seed in study.seeds],
+        "systems": systems_of(runs)[0],
         "rows": [table_row(run, labels) | {"place": PLACES[run]} for run in runs],
     }
 
