@@ -132,7 +132,7 @@ class TrainingOptions(Options):
     precision: Literal["float32", "bf16"] = Field(
         default="float32",
         description="Arithmetic of the matrix products in training. bf16 is faster on "
-        "data-centre GPUs; scoring is always in float32.",
+        "data-centre GPUs and on processors with AMX; scoring is always in float32.",
     )
 
 
