@@ -6,18 +6,25 @@ from torch import Tensor, nn
 aten = torch.ops.aten
 
 
+def _product(one: Tensor, other: Tensor, bf16: bool) -> Tensor:
+    if bf16:
+        return (one.bfloat16() @ other.bfloat16()).float()
+    return one @ other
+
+
 class _Recurrence(torch.autograd.Function):
     """The layer over a chunk, with the products of all steps gathered into few large ones.
 
     Only the recurrent products run step by step; input products and the gradients of all
-    weights are one matrix product each. On a CPU this is faster than ``torch.nn.LSTM``.
+    weights are one matrix product each. On a CPU this is faster than ``torch.nn.LSTM``. With
+    `bf16` the large products have such factors; the recurrence stays as it is.
     """
 
     @staticmethod
-    def forward(ctx, inputs, recurrent, cells, w_input, w_recurrent, bias, w_project):
+    def forward(ctx, inputs, recurrent, cells, w_input, w_recurrent, bias, w_project, bf16):
         steps, streams, _ = inputs.shape
         units = w_input.shape[0] // 4
-        gates = torch.addmm(bias, inputs.flatten(0, 1), w_input.t())
+        gates = _product(inputs.flatten(0, 1), w_input.t(), bf16).add_(bias)
         gates = gates.view(steps, streams, 4 * units)
         memory = gates.new_empty(steps + 1, streams, units)
         squashed = gates.new_empty(steps, streams, units)
@@ -42,6 +49,7 @@ class _Recurrence(torch.autograd.Function):
         ctx.save_for_backward(
             inputs, gates, memory, squashed, hidden, outputs, w_input, w_recurrent, w_project
         )
+        ctx.bf16 = bf16
         return outputs[1:], outputs[-1].clone(), memory[-1].clone()
 
     @staticmethod
@@ -71,21 +79,24 @@ class _Recurrence(torch.autograd.Function):
             )
             aten.tanh_backward.grad_input(d_new, new, grad_input=d_new)
             d_cell *= keep
-        flat = d_gates.flatten(0, 1).t()
+        flat = d_gates.flatten(0, 1)
+        if ctx.bf16:
+            flat = flat.bfloat16()
         d_inputs = None
         if ctx.needs_input_grad[0]:
-            d_inputs = (d_gates.flatten(0, 1) @ w_input).view_as(inputs)
+            d_inputs = _product(flat, w_input, ctx.bf16).view_as(inputs)
         d_project = None
         if w_project is not None:
-            d_project = d_outputs.flatten(0, 1).t() @ hidden.flatten(0, 1)
+            d_project = _product(d_outputs.flatten(0, 1).t(), hidden.flatten(0, 1), ctx.bf16)
         return (
             d_inputs,
             None,
             None,
-            flat @ inputs.flatten(0, 1),
-            flat @ outputs[:-1].flatten(0, 1),
+            _product(flat.t(), inputs.flatten(0, 1), ctx.bf16),
+            _product(flat.t(), outputs[:-1].flatten(0, 1), ctx.bf16),
             d_gates.sum((0, 1)),
             d_project,
+            None,
         )
 
 
@@ -142,9 +153,10 @@ class RecurrentLayer(nn.Module):
         if inputs.is_cuda:
             return self.native(inputs, state)
         weights = (self.w_input, self.w_recurrent, self.bias, self.w_project)
+        bf16 = torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=False):
             outputs, recurrent, cells = _Recurrence.apply(
-                inputs.to(self.bias.dtype), *state, *weights
+                inputs.to(self.bias.dtype), *state, *weights, bf16
             )
         return outputs, (recurrent.detach(), cells.detach())
 

@@ -49,6 +49,21 @@ def test_recurrence_agrees_with_torch(projection):
         torch.testing.assert_close(ours, theirs)
 
 
+def test_recurrence_in_bf16():
+    layer = recurrent_layer(4).float()
+    inputs = torch.randn(7, 3, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    results = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            outputs, _ = layer(inputs, layer.initial_state(3))
+        assert outputs.dtype == torch.float32
+        gradients = torch.autograd.grad(outputs.square().sum(), [inputs, *layer.parameters()])
+        results.append([outputs, *gradients])
+    for exact, rounded in zip(*results, strict=True):
+        assert rounded.dtype == torch.float32 and not torch.equal(exact, rounded)
+        assert (exact - rounded).norm() < 0.01 * exact.norm()  # bf16 has eight bits
+
+
 def test_recurrence_matches_the_equations():
     layer = recurrent_layer(4)
     inputs = torch.randn(1, 1, 5).double()
