@@ -146,7 +146,8 @@ def network_cost(study: Study, run: str, frames: Mapping[str, float]) -> Network
     weights, fixed = matrix_sizes(network, study.features.fbank.bins, count_pdfs(study))
     epochs = training.epochs
     if study.runs[run].targets == "pretrain":
-        epochs += training.finetune_epochs or training.epochs
+        second = training.finetune_epochs or training.epochs
+        epochs = second if study.first_phase(run) else epochs + second
     trained = epochs * frames["train"] * study.runs[run].speakers
     products = trained * (3 * weights + fixed) + epochs * frames["dev"] * (weights + fixed)
     steps = 0.0

@@ -18,6 +18,7 @@ from darkknowledge.feature_options import FeatureOptions
 from darkknowledge.graph.options import DecodingOptions, GraphOptions, LanguageModelOptions
 from darkknowledge.hmm.options import STAGES, HmmOptions
 from darkknowledge.networks.options import (
+    FINETUNING,
     NetworkOptions,
     SoftTargetOptions,
     TargetOptions,
@@ -282,6 +283,29 @@ class Study:
     def needed_runs(self) -> list[str]:
         """List the runs that are trained: those that are shown, and all that teach them."""
         return list(dict.fromkeys([*self.shown_runs, *self.teachers()]))
+
+    def first_phase(self, run: str) -> str | None:
+        """Name the run whose training is the first phase of this one's, if the study shows one.
+
+        A `pretrain` run then goes on from where its `soft` twin ended, with the same result.
+        """
+        if self.runs[run].targets != "pretrain":
+            return None
+        same = self._soft_phase(run)
+        soft = (name for name in self.needed_runs if self.runs[name].targets == "soft")
+        return next((name for name in soft if self._soft_phase(name) == same), None)
+
+    def _soft_phase(self, run: str) -> tuple[Any, ...]:
+        """Return all that decides what comes of learning from a run's soft targets."""
+        spec = self.runs[run]
+        return (
+            spec.network,
+            spec.teachers,
+            spec.temperature,
+            spec.student_temperature,
+            spec.speakers,
+            self.training[run].model_dump(exclude=set(FINETUNING)),
+        )
 
     @property
     def caches(self) -> list[tuple[str, float]]:

@@ -14,12 +14,23 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from darkknowledge.batches import FrameSet, gather_frames, plan_streams, plan_utterances
-from darkknowledge.checkpoints import load_checkpoint, save_checkpoint, save_model, state_key
+from darkknowledge.checkpoints import (
+    load_checkpoint,
+    load_network,
+    save_checkpoint,
+    save_model,
+    state_key,
+)
 from darkknowledge.errors import DataError, DivergenceError
-from darkknowledge.files import write_json, write_jsonl
+from darkknowledge.files import read_jsonl, write_json, write_jsonl
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.inputs import window_index
-from darkknowledge.networks.options import NetworkOptions, TargetOptions, TrainingOptions
+from darkknowledge.networks.options import (
+    FINETUNING,
+    NetworkOptions,
+    TargetOptions,
+    TrainingOptions,
+)
 from darkknowledge.networks.rbm import pretrain_stack
 from darkknowledge.networks.registry import build_network, count_parameters
 from darkknowledge.progress import Stopwatch, logger
@@ -257,6 +268,7 @@ class Trainer:
         self.weights = list(network.parameters())
         self.optimiser = self._optimiser()
         self.rows: list[dict[str, Any]] = []
+        self.first = 0
 
     def _optimiser(self) -> torch.optim.Optimizer:
         options = self.options
@@ -391,6 +403,32 @@ class Trainer:
                 )
         return losses
 
+    def go_on_from(self, model: str | Path, metrics: str | Path, learnt: str) -> None:
+        """Take another run's result for that of the first phase.
+
+        Parameters
+        ----------
+        model, metrics : path
+            Of the other run.
+        learnt : str
+            What its model must say that it has learnt.
+
+        Raises
+        ------
+        DataError
+            If the model cannot be read, or learnt from something else.
+        """
+        network, _, meta = load_network(model)
+        if meta.get("learnt") != learnt:
+            raise DataError(
+                f"{model}: was not trained on the data and with the options of the first phase of "
+                f"{self.run} seed {self.seed}; delete it and run snakemake"
+            )
+        self.network.load_state_dict(network.state_dict())
+        self.rows = read_jsonl(metrics)
+        self.first = 1
+        logger.info("%s seed %d: goes on from %s", self.run, self.seed, model)
+
     def run_phases(self, phases: Sequence[Phase], checkpoint: Path) -> list[dict[str, Any]]:
         """Train through all phases, from the checkpoint if there is one.
 
@@ -489,7 +527,13 @@ class Trainer:
         return state["rows"]
 
     def _resume(self, checkpoint: Path) -> dict[str, Any]:
-        fresh = {"phase": 0, "epoch": 0, "halving": None, "start": 0.0, "rows": []}
+        fresh = {
+            "phase": self.first,
+            "epoch": 0,
+            "halving": None,
+            "start": 0.0,
+            "rows": self.rows,
+        }
         try:
             saved = load_checkpoint(checkpoint)
         except DataError as error:
@@ -519,6 +563,16 @@ def _copied(value: Any) -> Any:
     return value
 
 
+def _first_phase(learnt: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the first phase of a training depends on, of what the whole does."""
+    targets, training = dict(learnt["targets"]), dict(learnt["training"])
+    if targets["targets"] == "pretrain":
+        targets.update(targets="soft", fresh_output=False)
+    for name in FINETUNING:
+        training.pop(name)
+    return {**learnt, "targets": targets, "training": training}
+
+
 def log_priors(labels: Tensor, num_pdfs: int) -> Tensor:
     """Return the natural logarithms (pdfs,) of the pdfs' shares of an alignment.
 
@@ -540,6 +594,7 @@ def train_network(
     summary: str | Path,
     state: str | Path,
     soft_targets: Sequence[str | Path] = (),
+    first_phase: Sequence[str | Path] = (),
     threads: int = 1,
 ) -> dict[str, Any]:
     """Train the network of a run.
@@ -566,6 +621,9 @@ def train_network(
         Folder of the checkpoint, which is deleted in the end.
     soft_targets : sequence of path
         Caches that cover both sets, one per teacher; their mean is learnt.
+    first_phase : sequence of path
+        Model and metrics of a run on soft targets whose training is the first phase of this one;
+        it is then not done again. The result is the same.
     threads : int
         Of torch on the CPU.
 
@@ -577,7 +635,7 @@ def train_network(
     Raises
     ------
     DataError
-        If data or caches cannot be used.
+        If data, caches or the network of the first phase cannot be used.
     DivergenceError
         If the training diverges; ``metrics`` then holds the epochs before.
     """
@@ -595,7 +653,7 @@ def train_network(
             f"{run}: targets '{target_options.targets}' need a soft-target cache; give a teacher"
         )
     kind = options["network"]["kind"]
-    identity = {
+    learnt = {
         "network": network_options.model_dump(mode="json", exclude={"training"}),
         "targets": target_options.model_dump(mode="json"),
         "training": training_options.model_dump(mode="json"),
@@ -604,11 +662,9 @@ def train_network(
         "train": train_frames.digest(),
         "cv": cv_frames.digest(),
         "soft_targets": [cache.header["payload_sha256"] for cache in caches],
-        "threads": threads,
-        "torch": torch.__version__,
-        "device": device.type,
     }
-    checkpoint = Path(state) / f"{state_key(identity)}.checkpoint"
+    ground = {"threads": threads, "torch": torch.__version__, "device": device.type}
+    checkpoint = Path(state) / f"{state_key({**learnt, **ground})}.checkpoint"
     network = build_network(options["network"], train_frames.features.shape[1], num_pdfs, seed)
     network.estimate(
         train_frames.features, train_frames.first, train_frames.last, train_frames.labels
@@ -636,6 +692,8 @@ def train_network(
         len(cv_frames),
         num_pdfs,
     )
+    if first_phase:
+        trainer.go_on_from(*first_phase, learnt=state_key(_first_phase(learnt)))
     try:
         rows = trainer.run_phases(phases, checkpoint)
     except DivergenceError:
@@ -665,7 +723,12 @@ def train_network(
         network,
         options["network"],
         log_priors(train_frames.labels, num_pdfs),
-        {"run": run, "seed": seed, "delay": network.delay},
+        {
+            "run": run,
+            "seed": seed,
+            "delay": network.delay,
+            "learnt": state_key(learnt if len(phases) > 1 else _first_phase(learnt)),
+        },
     )
     checkpoint.unlink(missing_ok=True)
     logger.info(

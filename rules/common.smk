@@ -108,6 +108,13 @@ def soft_targets(wildcards):
     return [f"{R}/soft_targets/{teacher}/{cache}" for teacher in run.teachers]
 
 
+def first_phase(wildcards):
+    """Name model and metrics of the run that a `pretrain` run goes on from, if there is one."""
+    run = study.first_phase(wildcards.run)
+    folder = f"{R}/networks/{run}/seed{wildcards.seed}"
+    return [f"{folder}/model.pt", f"{folder}/metrics.jsonl"] if run else []
+
+
 def acoustic_model(wildcards):
     """Name the model of a system: a GMM stage, or a run with its seed."""
     if wildcards.system in GMM_STAGES:

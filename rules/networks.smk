@@ -1,6 +1,7 @@
 """Filter banks, frame labels and soft targets to trained networks: teachers and students alike.
 
-Inputs: features/{train,dev}/fbank.scp, alignments/{train,dev}/pdf.scp, the teachers' caches
+Inputs: features/{train,dev}/fbank.scp, alignments/{train,dev}/pdf.scp, the teachers' caches, the
+`soft` run that a `pretrain` run goes on from
 Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}
 """
 
@@ -17,6 +18,7 @@ rule train_network:
         dev_alignments=f"{R}/alignments/dev/pdf.scp",
         hmm=f"{R}/hmm/{study.hmm.aligner}/model.npz",
         soft_targets=soft_targets,
+        first_phase=first_phase,
     output:
         model=f"{R}/networks/{{run}}/seed{{seed}}/model.pt",
         metrics=f"{R}/networks/{{run}}/seed{{seed}}/metrics.jsonl",

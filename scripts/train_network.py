@@ -40,6 +40,7 @@ try:
         summary=made.summary,
         state=Path(made.model).parent / "state",
         soft_targets=list(given.soft_targets),
+        first_phase=tuple(given.first_phase),
         threads=snakemake.threads,
     )
 except DivergenceError as error:

@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 
 from darkknowledge.options import Options
 
+# The training options that have an effect on the second phase alone.
+FINETUNING = ("finetune_learning_rate", "finetune_epochs")
+
 
 class TrainingOptions(Options):
     """How a network is trained: optimiser, batches, learning-rate schedule, clipping."""
@@ -240,7 +243,8 @@ class TargetOptions(Options):
     targets: Literal["hard", "soft", "reg", "pretrain", "logits"] = Field(
         default="hard",
         description="`hard`: the states of the forced alignment. `soft`: the teacher's "
-        "posteriors. `reg`: both at once, alpha·hard + soft. `pretrain`: soft, then hard. "
+        "posteriors. `reg`: both at once, alpha·hard + soft. `pretrain`: soft, then hard; the "
+        "first phase is that of a `soft` run that is alike, where the study shows one. "
         "`logits`: the teacher's logits by squared error (Ba and Caruana, 1312.6184), which "
         "1505.04630 tried and found worse; their cache holds 2 bytes per pdf and frame.",
     )

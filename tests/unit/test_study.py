@@ -284,6 +284,22 @@ def test_the_papers_own_study_is_theirs():
     assert loaded.networks["dnn-weak"] == dnn.model_copy(update={"layers": 1})
 
 
+def test_a_pretrained_run_goes_on_from_its_soft_twin():
+    study = merged()
+    study["runs"]["other"] = study["runs"]["rnn-t1-pretrain"] | {"speakers": 0.5}
+    study["tables"]["table1"]["runs"].append("other")
+    loaded = load_study(study)
+    first = {run: loaded.first_phase(run) for run in loaded.runs}
+    assert {run: twin for run, twin in first.items() if twin} == {
+        "rnn-t1-pretrain": "rnn-t1-soft",
+        "rnn-t2-pretrain": "rnn-t2-soft",
+    }
+    study["tables"]["table1"]["runs"].remove("rnn-t1-soft")
+    assert load_study(study).first_phase("rnn-t1-pretrain") is None
+    study["runs"]["rnn-t2-soft"]["training"] = {"epochs": 3}
+    assert load_study(study).first_phase("rnn-t2-pretrain") is None
+
+
 PAPER2 = ("paper2_layers", "paper2_weak", "paper2_dnn")
 
 

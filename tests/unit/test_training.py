@@ -213,6 +213,48 @@ def test_killed_after_any_epoch(tmp_path, monkeypatch, cache, optimiser):
         assert resumed == undisturbed
 
 
+FIRST = {"temperature": 2}
+FINE = {"finetune_epochs": 2, "finetune_learning_rate": 0.003}
+
+
+def test_the_first_phase_is_another_run(tmp_path, monkeypatch, cache):
+    both = {"targets": "pretrain", "fresh_output": True, **FIRST}
+    _, whole = run(tmp_path / "whole", LSTM, both, FINE, soft_targets=[cache])
+    _, soft = run(tmp_path / "soft", LSTM, {"targets": "soft", **FIRST}, soft_targets=[cache])
+    twin = [tmp_path / "soft" / name for name in ("model.pt", "metrics.jsonl")]
+    trained = []
+    epoch = training.Trainer.epoch
+
+    def dying(self, objective, *arguments):
+        trained.append(objective.name)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return epoch(self, objective, *arguments)
+
+    monkeypatch.setattr(training.Trainer, "epoch", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "half", LSTM, both, FINE, soft_targets=[cache], first_phase=twin)
+    _, half = run(tmp_path / "half", LSTM, both, FINE, soft_targets=[cache], first_phase=twin)
+    assert set(trained) == {"hard"}
+    assert half == whole and half["model.pt"] != soft["model.pt"]
+    assert half["metrics.jsonl"].startswith(soft["metrics.jsonl"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": 2}, {"training": {"batch": 32}}, {"targets": {"student_temperature": 2}}],
+    ids=["seed", "training", "targets"],
+)
+def test_a_first_phase_of_something_else_is_refused(tmp_path, cache, other):
+    targets = {"targets": "soft", **FIRST, **other.pop("targets", {})}
+    run(tmp_path / "soft", LSTM, targets, soft_targets=[cache], **other)
+    twin = [tmp_path / "soft" / name for name in ("model.pt", "metrics.jsonl")]
+    both = {"targets": "pretrain", **FIRST}
+    message = r"soft/model.pt: was not trained .* of the first phase of run seed 1; delete it"
+    with pytest.raises(DataError, match=message):
+        run(tmp_path / "both", LSTM, both, FINE, soft_targets=[cache], first_phase=twin)
+
+
 def test_resumes_only_the_same_training(tmp_path, monkeypatch):
     whole = training.write_json
     monkeypatch.setattr(training, "write_json", lambda *_: 1 / 0)

@@ -125,6 +125,21 @@ def test_a_new_run_retrains_nothing_that_exists(copy):
     assert trained(copy.planned(config=config)) == new
 
 
+def test_a_pretrained_run_goes_on_from_its_soft_twin_with_the_same_result(copy):
+    network = copy.results / "networks" / "rnn-t2-pretrain" / "seed1"
+    before = (network / "model.pt").read_bytes(), (network / "metrics.jsonl").read_bytes()
+    config = overlay(
+        copy, tables={"table1": {"runs": ["dnn", "rnn-0", "rnn-t2-soft", "rnn-t2-pretrain"]}}
+    )
+    assert trained(copy.planned(config=config)) == set().union(
+        results_of("rnn-t2-soft"), results_of("rnn-t2-pretrain")
+    )
+    copy.run(str(network.relative_to(copy.folder) / "model.pt"), config=config)
+    assert before == ((network / "model.pt").read_bytes(), (network / "metrics.jsonl").read_bytes())
+    log = copy.results / "logs" / "train_network" / "rnn-t2-pretrain.seed1.log"
+    assert "goes on from" in log.read_text()
+
+
 def test_an_ensemble_teaches_with_a_cache_of_each_member(copy):
     run = {"network": "dnn", "targets": "soft", "teacher": ["dnn", "rnn-0"], "temperature": 2}
     config = overlay(copy, runs={"both": run}, tables={"table1": {"runs": ["both"]}})
