@@ -134,7 +134,8 @@ def test_a_pretrained_run_goes_on_from_its_soft_twin_with_the_same_result(copy):
     assert trained(copy.planned(config=config)) == set().union(
         results_of("rnn-t2-soft"), results_of("rnn-t2-pretrain")
     )
-    copy.run(str(network.relative_to(copy.folder) / "model.pt"), config=config)
+    model = str(network.relative_to(copy.folder) / "model.pt")
+    copy.run("--keep-going", model, config=config)
     assert before == ((network / "model.pt").read_bytes(), (network / "metrics.jsonl").read_bytes())
     log = copy.results / "logs" / "train_network" / "rnn-t2-pretrain.seed1.log"
     assert "goes on from" in log.read_text()
