@@ -31,9 +31,10 @@ CAPTIONS = {
     "0.22, 0.02 and 0.02.",
     "learning_curves": "Cross-validation loss and frame accuracy by epoch, both against the hard "
     "alignment whatever is learnt, so that all panels of a row have one scale. A pretrained run "
-    "goes on in the column of hard targets where it ends in that of soft ones. Look at how far it "
-    "falls there, and at which runs stop early or turn upward: those overfit. The marker is the "
-    "epoch that is kept; the first epoch may lie outside.",
+    "goes on in the column of hard targets where it ends in that of soft ones, and there lies over "
+    "the run on soft targets alone. Look at how far it falls there, and at which runs stop early "
+    "or turn upward: those overfit. The marker is the epoch that is kept; the first epoch may lie "
+    "outside.",
     "conditions": "Word error rate in each test condition; A clean, B noisy, C clean with the "
     "second microphone, D both. Look at whether the order of the runs holds in every group: a "
     "gain that comes from one condition is a gain on that noise.",
