@@ -40,7 +40,11 @@ def network_features(
 
 
 def acoustic_scores(
-    model: HmmModel | str | Path, features: str | Path, cmvn: str | Path, speaker: Mapping[str, str]
+    model: HmmModel | str | Path,
+    features: str | Path,
+    cmvn: str | Path,
+    speaker: Mapping[str, str],
+    prior_scale: float = 1.0,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Score every frame of a set against every pdf.
 
@@ -52,13 +56,15 @@ def acoustic_scores(
         Indices of MFCC for a GMM-HMM, of filter banks for a network.
     speaker : mapping
         The speaker of each utterance.
+    prior_scale : float
+        Factor of a network's log priors.
 
     Yields
     ------
     utterance : str
     array : (N, pdfs) float32
         Log-likelihoods of a GMM-HMM, speaker-independent where it has such mixtures; log
-        posteriors less log priors of a network.
+        posteriors less scaled log priors of a network.
     """
     hmm = model if isinstance(model, HmmModel) else None
     if hmm is None and Path(model).suffix == ".npz":
@@ -76,4 +82,4 @@ def acoustic_scores(
     for utterance, scores in stream_log_posteriors(
         network, network_features(features, cmvn, speaker, network.deltas)
     ):
-        yield utterance, scores - log_priors.numpy()
+        yield utterance, scores - prior_scale * log_priors.numpy()

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.checkpoints import load_network
 from darkknowledge.decoding import Decoder, Graph, Hypothesis, decode_set, tune
 from darkknowledge.errors import DataError
 from darkknowledge.features import load_features
@@ -62,11 +63,20 @@ class System:
         """Whether the model expects features that are adapted to the speaker."""
         return self.hmm is not None and self.hmm.independent is not None
 
-    def scores(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield utterance and scores float32 (N, pdfs), as the next pass needs them."""
+    @property
+    def log_priors(self) -> np.ndarray | None:
+        """Log priors (pdfs,) of a network; None of a GMM-HMM."""
+        return load_network(self.model)[1].numpy() if self.hmm is None else None
+
+    def scores(self, prior_scale: float = 1.0) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield utterance and scores float32 (N, pdfs), as the next pass needs them.
+
+        ``prior_scale`` is the factor of a network's log priors.
+        """
         if not self.transforms:
             model = self.model if self.hmm is None else self.hmm
-            yield from acoustic_scores(model, self.features, self.cmvn, self.speaker)
+            files = self.features, self.cmvn
+            yield from acoustic_scores(model, *files, self.speaker, prior_scale)
             return
         for utterance, matrix in self._features():
             yield utterance, self.hmm.log_likelihoods(matrix).numpy()
@@ -141,7 +151,7 @@ def tune_system(
     options: DecodingOptions | None = None,
     processes: int = 1,
 ) -> dict:
-    """Choose acoustic scale, word penalty and beam, of each pass if there are several.
+    """Choose scales, word penalty and beam, of each pass if there are several.
 
     Parameters
     ----------
@@ -157,7 +167,7 @@ def tune_system(
         same of the pass without transforms.
     """
     graph = graph if isinstance(graph, Graph) else Graph(graph)
-    first = tune(dict(system.scores()), references, graph, options, processes)
+    first = tune(dict(system.scores()), references, graph, options, processes, system.log_priors)
     if not system.is_adapted:
         return first
     adapt_system(system, graph, {"first_pass": first}, processes)
@@ -201,4 +211,5 @@ def decode_system(
     """
     graph = graph if isinstance(graph, Graph) else Graph(graph)
     adapt_system(system, graph, tuning, processes)
-    return decode_set(system.scores(), _search(graph, tuning), processes)
+    scores = system.scores(tuning["prior_scale"])
+    return decode_set(scores, _search(graph, tuning), processes)

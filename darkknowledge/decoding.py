@@ -344,12 +344,14 @@ def tune(
     graph: Graph | str | Path,
     options: DecodingOptions | None = None,
     processes: int = 1,
+    log_priors: np.ndarray | None = None,
 ) -> dict:
-    """Choose acoustic scale, word penalty and beam on the dev set.
+    """Choose acoustic scale, prior scale, word penalty and beam on the dev set.
 
-    With the widest beam, the scale is found by walking from the middle of the grid towards fewer
-    errors (the error rate is taken to have one valley), then the penalty likewise; then the
-    narrowest beam is taken that loses no more than the tolerance. No pair is decoded twice.
+    With the widest beam, the acoustic scale is found by walking from the middle of the grid
+    towards fewer errors (the error rate is taken to have one valley), then the prior scale
+    likewise, and the acoustic scale again where the prior scale is not 1, then the penalty; then
+    the narrowest beam is taken that loses no more than the tolerance. Nothing is decoded twice.
 
     Parameters
     ----------
@@ -360,25 +362,34 @@ def tune(
     graph : Graph or path of its folder
     options : DecodingOptions
     processes : int
+    log_priors : ndarray (pdfs,), optional
+        What the likelihoods have had taken off once; the prior scale is 1 where there is none.
 
     Returns
     -------
     dict
-        `acoustic_scale`, `word_penalty`, `beam`, `max_active`, `min_active`, `dev_wer` in per
-        cent, `utterances`, `incomplete`, and `grid`: every setting tried with its errors.
+        `acoustic_scale`, `prior_scale`, `word_penalty`, `beam`, `max_active`, `min_active`,
+        `dev_wer` in per cent, `utterances`, `incomplete`, and `grid`: every setting tried with
+        its errors.
     """
     options = options or DecodingOptions()
     graph = graph if isinstance(graph, Graph) else Graph(graph)
     if isinstance(likelihoods, Mapping):
         table = likelihoods
         likelihoods = table.items
-    tried: dict[tuple[float, float, float], dict] = {}
+    tried: dict[tuple[float, float, float, float], dict] = {}
 
-    def errors(scale: float, penalty: float, beam: float) -> int:
-        key = (scale, penalty, beam)
+    def scaled(prior: float) -> Likelihoods:
+        if prior == 1:
+            return likelihoods()
+        shift = (1 - prior) * log_priors
+        return ((utterance, matrix + shift) for utterance, matrix in likelihoods())
+
+    def errors(scale: float, prior: float, penalty: float, beam: float) -> int:
+        key = (scale, prior, penalty, beam)
         if key not in tried:
             decoder = Decoder(graph, scale, beam, options.max_active, options.min_active, penalty)
-            found = decode_set(likelihoods(), decoder, processes)
+            found = decode_set(scaled(prior), decoder, processes)
             if not found:
                 raise DataError("no dev utterances to choose the acoustic scale on")
             counts = sum(
@@ -386,6 +397,7 @@ def tune(
             )
             tried[key] = {
                 "acoustic_scale": scale,
+                "prior_scale": prior,
                 "word_penalty": penalty,
                 "beam": beam,
                 "errors": counts.errors,
@@ -395,8 +407,9 @@ def tune(
                 "incomplete": sum(not h.reached_final for h in found.values()),
             }
             logger.info(
-                "acoustic scale %g, word penalty %g, beam %g: dev WER %.2f %%",
+                "acoustic scale %g, prior scale %g, word penalty %g, beam %g: dev WER %.2f %%",
                 scale,
+                prior,
                 penalty,
                 beam,
                 counts.wer,
@@ -405,14 +418,21 @@ def tune(
 
     widest = max(options.beams)
     start = min(options.word_penalties, key=lambda penalty: (abs(penalty), penalty))
-    scale = _valley(sorted(options.acoustic_scales), lambda s: errors(s, start, widest))
+    scales, priors = sorted(options.acoustic_scales), [1.0]
+    if log_priors is not None:
+        priors = sorted(options.prior_scales)
+    prior = nearest = min(priors, key=lambda factor: abs(factor - 1))
+    scale = _valley(scales, lambda s: errors(s, prior, start, widest))
+    prior = _valley(priors, lambda k: errors(scale, k, start, widest), first=nearest)
+    if prior != nearest:
+        scale = _valley(scales, lambda s: errors(s, prior, start, widest), first=scale)
     penalty = _valley(
-        sorted(options.word_penalties), lambda p: errors(scale, p, widest), first=start
+        sorted(options.word_penalties), lambda p: errors(scale, prior, p, widest), first=start
     )
-    best = errors(scale, penalty, widest)
-    allowed = best + options.beam_tolerance / 100 * tried[scale, penalty, widest]["words"]
-    beam = next(b for b in sorted(options.beams) if errors(scale, penalty, b) <= allowed)
-    chosen = tried[scale, penalty, beam]
+    best = errors(scale, prior, penalty, widest)
+    allowed = best + options.beam_tolerance / 100 * tried[scale, prior, penalty, widest]["words"]
+    beam = next(b for b in sorted(options.beams) if errors(scale, prior, penalty, b) <= allowed)
+    chosen = tried[scale, prior, penalty, beam]
     for name, value, grid in (
         ("acoustic scale", scale, options.acoustic_scales),
         ("word penalty", penalty, options.word_penalties),
@@ -423,6 +443,7 @@ def tune(
             )
     return {
         "acoustic_scale": scale,
+        "prior_scale": prior,
         "word_penalty": penalty,
         "beam": beam,
         "max_active": options.max_active,

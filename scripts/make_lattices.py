@@ -31,7 +31,7 @@ def lattices(features, cmvn, speaker):
     adaptation = SatOptions(**snakemake.params.adaptation)
     system = System(given.model, features, cmvn, speaker, adaptation)
     adapt_system(system, graph, tuning, snakemake.threads)
-    return decode_each(system.scores(), decoder, processes=snakemake.threads)
+    return decode_each(system.scores(tuning["prior_scale"]), decoder, processes=snakemake.threads)
 
 
 dev = read_data_directory(Path(given.dev_data).parent)
@@ -53,6 +53,6 @@ write_json(
         "decoded": read_json(given.score),
         "dev": chosen,
         "lattice_beam": options.lattice_beam,
-        "search": search,
+        "search": {**search, "prior_scale": tuning["prior_scale"]},
     },
 )

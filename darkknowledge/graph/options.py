@@ -64,7 +64,7 @@ class GraphOptions(Options):
 
 
 class DecodingOptions(Options):
-    """Search options; acoustic scale, word penalty and beam are chosen on the dev set."""
+    """Search options; scales, word penalty and beam are chosen on the dev set."""
 
     acoustic_scales: list[Positive] = Field(
         default=[0.05, 0.065, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4],
@@ -72,6 +72,14 @@ class DecodingOptions(Options):
         description="Grid from which the factor of the acoustic log-likelihoods is chosen. A "
         "student of a teacher at temperature T gives flatter posteriors and wants about T "
         "times the factor of the others.",
+    )
+    prior_scales: list[Annotated[float, Field(ge=0)]] = Field(
+        default=[0.5, 1.0],
+        min_length=1,
+        description="Grid from which the factor of the log priors is chosen that are taken off a "
+        "network's log posteriors (nnet1's `prior_scale`). What a student learns from soft "
+        "targets at temperature T, its own softmax having none, is the teacher's posterior to "
+        "the power 1/T; it wants about 1/T, the others 1.",
     )
     word_penalties: list[float] = Field(
         default=[0.0],
@@ -111,7 +119,7 @@ class DecodingOptions(Options):
 
     @model_validator(mode="after")
     def _grids(self) -> "DecodingOptions":
-        for name in ("acoustic_scales", "word_penalties", "beams"):
+        for name in ("acoustic_scales", "prior_scales", "word_penalties", "beams"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: a value stands twice")

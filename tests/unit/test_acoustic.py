@@ -36,3 +36,5 @@ def test_networks_read_normalised_features_with_deltas(kind, order, tmp_path):
     found = dict(acoustic_scores(tmp_path / "model.pt", *paths))["u"]
     own = log_posteriors(network, expected) - priors.numpy()
     np.testing.assert_allclose(found, own, atol=1e-5)
+    half = dict(acoustic_scores(tmp_path / "model.pt", *paths, prior_scale=0.5))["u"]
+    np.testing.assert_allclose(half - own, np.tile(0.5 * priors.numpy(), (len(own), 1)), atol=1e-5)

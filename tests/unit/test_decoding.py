@@ -154,6 +154,23 @@ def test_tuning_chooses_from_the_grid(folder):
     assert found == tune(lambda: table.items(), references, folder, options, processes=2)
 
 
+def test_tuning_finds_the_scale_of_the_priors(folder):
+    references = {f"u{i}": [WORDS[i % 3], WORDS[(i + 1) % 3]] for i in range(8)}
+    table = {u: speak(w, 2, seed=i, level=3.0) for i, (u, w) in enumerate(references.items())}
+    pdfs = table["u0"].shape[1]
+    priors = np.log(np.random.default_rng(3).dirichlet(np.full(pdfs, 0.1)) + 1e-9)
+    priors = priors.astype(np.float32)
+    once = {u: scores - 0.5 * priors for u, scores in table.items()}  # half of them too much
+    options = DecodingOptions(acoustic_scales=[0.5, 1.0], beams=[20], prior_scales=[0.5, 1, 2])
+    found = tune(once, references, folder, options, 1, priors)
+    plain = tune(table, references, folder, options)
+    assert (found["prior_scale"], plain["prior_scale"]) == (0.5, 1.0)
+    assert found["dev_wer"] == plain["dev_wer"] < found["grid"][0]["wer"]
+    assert found == tune(once, references, folder, options, 2, priors)
+    fixed = options.model_copy(update={"prior_scales": [2.0]})
+    assert tune(once, references, folder, fixed, 1, priors)["prior_scale"] == 2.0
+
+
 def test_tuning_needs_utterances(folder):
     with pytest.raises(DataError, match="no dev utterances"):
         tune({}, {}, folder)
