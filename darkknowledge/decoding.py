@@ -349,8 +349,8 @@ def tune(
     """Choose acoustic scale, prior scale, word penalty and beam on the dev set.
 
     With the widest beam, the acoustic scale is found by walking from the middle of the grid
-    towards fewer errors (the error rate is taken to have one valley), then the prior scale
-    likewise, and the acoustic scale again where the prior scale is not 1, then the penalty; then
+    towards fewer errors (the error rate is taken to have one valley), then the penalty likewise,
+    then the prior scale; where that moves, scale and penalty are walked from once more; then
     the narrowest beam is taken that loses no more than the tolerance. Nothing is decoded twice.
 
     Parameters
@@ -418,17 +418,17 @@ def tune(
 
     widest = max(options.beams)
     start = min(options.word_penalties, key=lambda penalty: (abs(penalty), penalty))
-    scales, priors = sorted(options.acoustic_scales), [1.0]
+    scales, penalties = sorted(options.acoustic_scales), sorted(options.word_penalties)
+    priors = [1.0]
     if log_priors is not None:
         priors = sorted(options.prior_scales)
     prior = nearest = min(priors, key=lambda factor: abs(factor - 1))
     scale = _valley(scales, lambda s: errors(s, prior, start, widest))
-    prior = _valley(priors, lambda k: errors(scale, k, start, widest), first=nearest)
+    penalty = _valley(penalties, lambda p: errors(scale, prior, p, widest), first=start)
+    prior = _valley(priors, lambda k: errors(scale, k, penalty, widest), first=nearest)
     if prior != nearest:
-        scale = _valley(scales, lambda s: errors(s, prior, start, widest), first=scale)
-    penalty = _valley(
-        sorted(options.word_penalties), lambda p: errors(scale, prior, p, widest), first=start
-    )
+        scale = _valley(scales, lambda s: errors(s, prior, penalty, widest), first=scale)
+        penalty = _valley(penalties, lambda p: errors(scale, prior, p, widest), first=penalty)
     best = errors(scale, prior, penalty, widest)
     allowed = best + options.beam_tolerance / 100 * tried[scale, prior, penalty, widest]["words"]
     beam = next(b for b in sorted(options.beams) if errors(scale, prior, penalty, b) <= allowed)
