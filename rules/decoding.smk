@@ -73,6 +73,7 @@ rule write_scores:
     input:
         unpack(system_features()),
         model=acoustic_model,
+        tuning=f"{R}/decode/{{system}}/tuning.json",
     output:
         scores=multiext(f"{R}/scores/{{system}}/{{set}}", ".ark", ".scp"),
     log:

@@ -8,6 +8,7 @@ from darkknowledge.acoustic import acoustic_scores
 from darkknowledge.archives import write_archive
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.failures import pass_on
+from darkknowledge.files import read_json
 from darkknowledge.progress import start_logging
 
 start_logging(snakemake.log[0])
@@ -17,5 +18,11 @@ pass_on(given, snakemake.output)
 data = read_data_directory(Path(given.data).parent)
 write_archive(
     snakemake.output.scores[1],
-    acoustic_scores(given.model, given.features, given.cmvn, data.speaker),
+    acoustic_scores(
+        given.model,
+        given.features,
+        given.cmvn,
+        data.speaker,
+        read_json(given.tuning)["prior_scale"],
+    ),
 )
