@@ -1,5 +1,6 @@
 """From raw audio to tables of word error rates, for acoustic models that teach each other."""
 
+import re
 from pathlib import Path
 
 from snakemake.utils import min_version

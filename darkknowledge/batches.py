@@ -142,12 +142,15 @@ class StreamBatch:
     keep : Tensor or None
         (S, 1), 0 where a stream begins an utterance and its state is cleared; None if no
         stream does.
+    lengths : Tensor
+        (S,) frames of the utterance that each stream reads; 1 where it reads none.
     """
 
     inputs: Tensor
     outputs: Tensor
     frames: Tensor
     keep: Tensor | None
+    lengths: Tensor
 
 
 def plan_streams(
@@ -204,9 +207,9 @@ def plan_streams(
 
 def plan_utterances(
     lengths: np.ndarray,
-    order: np.random.Generator,
+    order: np.random.Generator | None,
     streams: int,
-    delay: int,
+    delay: int = 0,
     device: torch.device | str = "cpu",
 ) -> Iterator[StreamBatch]:
     """Lay whole utterances of similar length side by side, padded to the longest of them.
@@ -218,8 +221,8 @@ def plan_utterances(
     ----------
     lengths : ndarray
         (U,) frames of each utterance; utterance u starts where the ones before it end.
-    order : Generator
-        Of the order.
+    order : Generator or None
+        Of the order; None for utterances in order of length.
     streams : int
         Utterances of a batch; places without one are idle in the batch of the longest.
     delay : int
@@ -232,11 +235,12 @@ def plan_utterances(
     StreamBatch
         Each frame is labelled once.
     """
-    shuffled = order.permutation(len(lengths))
+    shuffled = np.arange(len(lengths)) if order is None else order.permutation(len(lengths))
     by_length = shuffled[np.argsort(lengths[shuffled], kind="stable")]
     idle = -len(lengths) % streams
     batches = np.concatenate([by_length, np.full(idle, -1)]).reshape(-1, streams)
-    for row in order.permutation(len(batches)):
+    count = len(batches)
+    for row in range(count) if order is None else order.permutation(count):
         utterances = batches[row : row + 1]
         steps = int(lengths[utterances[utterances >= 0]].max()) + delay
         yield from _chunks(lengths, utterances, np.zeros_like(utterances), steps, delay, device)
@@ -264,7 +268,8 @@ def _chunks(
     frames = torch.from_numpy((start + labelled)[counts]).to(device).split(sizes)
     fresh = busy & (offset == 0)
     keep = torch.from_numpy(~fresh).float()[:, :, None].to(device)
+    read = torch.from_numpy(length[:, 0]).to(device)
     return [
-        StreamBatch(inputs[i], outputs[i], frames[i], keep[i] if fresh[i].any() else None)
+        StreamBatch(inputs[i], outputs[i], frames[i], keep[i] if fresh[i].any() else None, read[i])
         for i in range(len(utterance))
     ]

@@ -4,6 +4,7 @@
 and the corpus need not be there.
 """
 
+import itertools
 import math
 import sys
 from collections.abc import Mapping
@@ -108,17 +109,27 @@ def matrix_sizes(network: BaseModel, bins: int, pdfs: int) -> tuple[int, int]:
 
     Parameters
     ----------
-    network : DnnOptions or LstmOptions
+    network : NetworkOptions
     bins : int
         Filter banks of a frame, without deltas.
     pdfs : int
     """
-    if network.kind == "dnn":
-        window = (2 * network.splice + 1) * (1 + network.deltas) * bins
-        size = network.lda or window
-        hidden = size * network.units + (network.layers - 1) * network.units**2
+    size = (1 + network.deltas) * bins
+    if network.kind in ("dnn", "highway"):
+        window = (2 * network.splice + 1) * size
+        squares = network.layers - 1
+        if network.kind == "highway":
+            squares += 2 if network.gates == "both" else 1
+        hidden = (network.lda or window) * network.units + squares * network.units**2
         return hidden + network.units * pdfs, window * network.lda if network.lda else 0
-    weights, size = 0, (1 + network.deltas) * bins
+    if network.kind == "blstm":
+        widths = [(2 * network.splice + 1) * size, *network.below]
+        weights = sum(a * b for a, b in itertools.pairwise(widths))
+        for width in [widths[-1], *[2 * network.units] * (network.layers - 1)]:
+            weights += 2 * 4 * network.units * (width + network.units)
+        widths = [2 * network.units, *network.above, pdfs]
+        return weights + sum(a * b for a, b in itertools.pairwise(widths)), 0
+    weights = 0
     for _ in range(network.layers):
         output = network.projection or network.units
         weights += 4 * network.units * (size + output)
@@ -151,8 +162,9 @@ def network_cost(study: Study, run: str, frames: Mapping[str, float]) -> Network
     trained = epochs * frames["train"] * study.runs[run].speakers
     products = trained * (3 * weights + fixed) + epochs * frames["dev"] * (weights + fixed)
     steps = 0.0
-    if network.kind == "lstm":
-        steps = network.layers * trained / training.streams
+    if network.kind in ("lstm", "blstm"):
+        directions = 2 if network.kind == "blstm" else 1
+        steps = directions * network.layers * trained / training.streams
     return NetworkCost(
         run,
         weights,
@@ -169,11 +181,11 @@ def share_stored(temperature: float) -> float:
     return min(1.0, max(0.01, at_low + slope * math.log(temperature / low)))
 
 
-def cache_bytes(study: Study, temperature: float, frames: float) -> float:
-    """Estimate the size of a soft-target cache; that of logits is dense."""
+def cache_bytes(study: Study, kind: str, frames: float) -> float:
+    """Estimate the size of a soft-target cache of a kind; that of logits is dense."""
+    temperature, options = study.cache_kinds[kind]
     if math.isinf(temperature):
         return 2.0 * frames * count_pdfs(study)
-    options = study.soft_targets
     entries = share_stored(temperature) * count_pdfs(study)
     entries = min(entries, options.most or entries)
     return frames * (2 + entries * (3 if options.quantisation == "log8" else 4))
@@ -189,7 +201,7 @@ def disk_bytes(study: Study, frames: Mapping[str, float]) -> dict[str, float]:
         4 * sum(matrix_sizes(study.networks[study.runs[run].network], bins, pdfs))
         for run in study.needed_runs
     )
-    caches = sum(cache_bytes(study, temperature, aligned) for _, temperature in study.caches)
+    caches = sum(cache_bytes(study, kind, aligned) for _, kind in study.caches)
     return {
         "audio": 0.0 if study.corpus.kind == "kaldi" else seconds * AUDIO_BYTES,
         "features": everything * width * 4,

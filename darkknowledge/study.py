@@ -64,6 +64,12 @@ class Run(TargetOptions):
         description="Training options that differ from those of the network's entry.",
     )
 
+    soft_targets: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Storage options of the soft targets of this run that differ from the "
+        "section `soft_targets`; {most: 1} makes the teacher's best state its only one.",
+    )
+
     @property
     def teachers(self) -> list[str]:
         """List the names of the teachers; there is none on hard targets."""
@@ -88,6 +94,17 @@ class Table(Options):
         default=None,
         description="Table of a paper whose values stand beside ours, such as "
         "`1505.04630/table1`; rows are matched by their label.",
+    )
+    columns: list[
+        Literal[
+            "cv_loss", "multiply_adds", "float32_bytes", "int8_bytes", "cache_bytes", "cache_kl"
+        ]
+    ] = Field(
+        default_factory=list,
+        description="Columns besides accuracy and word error rate: cross-entropy with the "
+        "alignment on the cross-validation set; multiply-adds per frame, and size with 4 bytes or "
+        "1 byte per weight; bytes per frame of the soft targets that are learnt, and their "
+        "divergence from the dense ones.",
     )
     pairs: list[tuple[str, str]] = Field(
         default_factory=list,
@@ -163,6 +180,8 @@ class Study:
     runs, networks, tables : dict
     training : dict
         Complete training options of every run.
+    stored : dict
+        Complete storage options of the soft targets of every run.
     """
 
     name: str
@@ -179,6 +198,7 @@ class Study:
     networks: dict[str, BaseModel]
     runs: dict[str, Run]
     training: dict[str, TrainingOptions]
+    stored: dict[str, SoftTargetOptions]
     tables: dict[str, Table]
     sweeps: dict[str, Sweep]
 
@@ -222,7 +242,7 @@ class Study:
         spec = self.runs[run]
         targets = plain(spec)
         share = {"speakers": targets.pop("speakers")} if "speakers" in targets else {}
-        for key in ("network", "teacher", "label", "training"):
+        for key in ("network", "teacher", "label", "training", "soft_targets"):
             targets.pop(key, None)
         network = plain(self.networks[spec.network])
         network.pop("training", None)
@@ -304,14 +324,33 @@ class Study:
             spec.temperature,
             spec.student_temperature,
             spec.speakers,
+            self.stored[run],
             self.training[run].model_dump(exclude=set(FINETUNING)),
         )
 
+    def cache_name(self, run: str) -> str:
+        """Name the kind of cache that a run learns from: T, and how it is stored if otherwise."""
+        stored = self.stored[run].model_dump()
+        other = {k: v for k, v in stored.items() if v != getattr(self.soft_targets, k)}
+        parts = [f"{key}{'all' if value is None else value}" for key, value in other.items()]
+        return "-".join([f"T{self.runs[run].cache_temperature:g}", *parts])
+
     @property
-    def caches(self) -> list[tuple[str, float]]:
-        """List the teachers and temperatures of the soft targets that are learnt, each once."""
-        learnt = (self.runs[run] for run in self.needed_runs)
-        pairs = ((teacher, run.cache_temperature) for run in learnt for teacher in run.teachers)
+    def cache_kinds(self) -> dict[str, tuple[float, SoftTargetOptions]]:
+        """Map the names of all kinds of caches to temperature and storage."""
+        return {
+            self.cache_name(name): (run.cache_temperature, self.stored[name])
+            for name, run in self.runs.items()
+        }
+
+    @property
+    def caches(self) -> list[tuple[str, str]]:
+        """List the teachers and kinds of the caches that are learnt from, each once."""
+        pairs = (
+            (teacher, self.cache_name(run))
+            for run in self.needed_runs
+            for teacher in self.runs[run].teachers
+        )
         return list(dict.fromkeys(pairs))
 
 
@@ -482,6 +521,8 @@ def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, name
             checker.add(
                 f"{path}.teacher", f"missing; targets '{targets}' are learnt from a teacher"
             )
+        if targets in ("hard", "logits") and value.get("soft_targets"):
+            checker.add(f"{path}.soft_targets", f"no effect on targets '{targets}'; remove the key")
     return checker.validate(Run, value, path)
 
 
@@ -493,6 +534,16 @@ def _check_initialisation(
         checker.add(path, f"'{how}'; a network of kind {network.kind} starts 'random'")
     elif how == "rbm" and network.activation != "sigmoid":
         checker.add(path, f"'rbm' is for sigmoid units; this network's are {network.activation}")
+
+
+def _check_chunks(
+    checker: _Checker, name: str, training: TrainingOptions, network: NetworkOptions
+) -> None:
+    if network.kind == "blstm" and "frames" in training.model_fields_set and training.frames:
+        checker.add(
+            f"runs.{name}.training.frames",
+            f"{training.frames}; a network of kind blstm reads whole utterances: remove it",
+        )
 
 
 def _check_pairs(checker: _Checker, path: str, pairs: list[tuple[str, str]], known) -> None:
@@ -590,6 +641,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     }
     typed_runs: dict[str, Run] = {}
     training: dict[str, TrainingOptions] = {}
+    stored: dict[str, SoftTargetOptions] = {}
     for key, value in runs.items():
         if key in STAGES:
             checker.add(f"runs.{key}", "the name of a GMM stage; choose another")
@@ -597,6 +649,12 @@ def load_study(config: Mapping[str, Any]) -> Study:
         if run is None:
             continue
         typed_runs[key] = run
+        if sections["soft_targets"] is not None:
+            base = sections["soft_targets"].model_dump()
+            place = f"runs.{key}.soft_targets"
+            storage = checker.validate(SoftTargetOptions, {**base, **run.soft_targets}, place)
+            if storage is not None:
+                stored[key] = storage
         network = typed_networks.get(run.network)
         if network is not None:
             base = network.training.model_dump(exclude_unset=True)
@@ -606,6 +664,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             if merged is not None:
                 training[key] = merged
                 _check_initialisation(checker, key, merged, network)
+                _check_chunks(checker, key, merged, network)
     if not runs:
         checker.add("runs", "empty; a study trains at least one run")
     _check_cycles(checker, typed_runs)
@@ -648,6 +707,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
         networks=typed_networks,
         runs=typed_runs,
         training=training,
+        stored=stored,
         tables=typed_tables,
         sweeps=typed_sweeps,
         **sections,

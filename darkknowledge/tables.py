@@ -33,6 +33,20 @@ COLUMNS = (
     ("wer_C", "C", 2),
     ("wer_D", "D", 2),
 )
+# what a table may show besides: heading, digits after the point, factor, explanation
+EXTRA_COLUMNS = {
+    "cv_loss": (
+        "CV CE",
+        3,
+        1,
+        "cross-entropy with the alignment on the cross-validation set, nats",
+    ),
+    "multiply_adds": ("MAC k", 0, 1e-3, "multiply-adds of the network per frame, thousands"),
+    "float32_bytes": ("float32 MB", 2, 1e-6, "size of the network as it is trained"),
+    "int8_bytes": ("int8 MB", 2, 1e-6, "its size with matrices in one byte per weight"),
+    "cache_bytes": ("B/frame", 1, 1, "bytes per frame of the soft targets that are stored"),
+    "cache_kl": ("KL", 4, 1, "divergence of the stored soft targets from the dense ones, nats"),
+}
 PAPER_COLUMNS = (
     ("paper_tr_fa", "TR FA %", 1),
     ("paper_cv_fa", "CV FA %", 1),
@@ -115,6 +129,7 @@ def table_rows(
     runs: Sequence[Mapping[str, Any]],
     results: Iterable[Mapping[str, Any]],
     paper: str | None = None,
+    columns: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Gather the rows of a table of results.
 
@@ -130,14 +145,16 @@ def table_rows(
         say why.
     paper : str, optional
         Key of `darkknowledge.papers.PAPERS`, whose rows are matched by label.
+    columns : sequence of str
+        Keys of `EXTRA_COLUMNS` that are shown besides.
 
     Returns
     -------
     DataFrame
         One row for each run: ``run``, ``model``, ``targets``, then for ``tr_fa``, ``cv_fa``,
-        ``wer`` and ``wer_A`` to ``wer_D`` the mean over seeds and, in ``*_std``, the standard
-        deviation (n − 1; NaN for one seed), ``parameters``, ``seeds`` (0 for a GMM stage, which
-        has none), ``paper_*`` and ``problem``, empty where nothing is wrong.
+        ``wer``, ``wer_A`` to ``wer_D`` and ``columns`` the mean over seeds and, in ``*_std``, the
+        standard deviation (n − 1; NaN for one seed), ``parameters``, ``seeds`` (0 for a GMM
+        stage, which has none), ``paper_*`` and ``problem``, empty where nothing is wrong.
 
     Raises
     ------
@@ -159,7 +176,7 @@ def table_rows(
         for result in sorted(by_run.get(name, []), key=lambda result: str(result.get("seed"))):
             summary, score = result.get("summary"), result.get("score")
             numbers = dict(word_error_rates(score)) if score else {}
-            for key in ("tr_fa", "cv_fa", "parameters"):
+            for key in ("tr_fa", "cv_fa", "parameters", *columns):
                 if summary and key in summary:
                     numbers[key] = summary[key]
             if score is None or (targets and summary is None):
@@ -175,7 +192,7 @@ def table_rows(
             "model": label,
             "targets": TARGET_NAMES.get(targets, targets) if targets else "",
         }
-        for key, _, _ in COLUMNS:
+        for key in (*(key for key, _, _ in COLUMNS), *columns):
             found = values.get(key, [])
             row[key] = statistics.fmean(found) if found else math.nan
             row[f"{key}_std"] = statistics.stdev(found) if len(found) > 1 else math.nan
@@ -187,7 +204,7 @@ def table_rows(
         rows.append(row)
     table = pd.DataFrame(rows)
     table["parameters"] = table["parameters"].astype("Int64")
-    table.attrs |= {"paper": paper, "pairs": []}
+    table.attrs |= {"paper": paper, "pairs": [], "columns": list(columns)}
     return table
 
 
@@ -197,10 +214,11 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
     Parameters
     ----------
     spec : mapping
-        ``rows`` and ``paper`` as `table_rows` takes them; ``systems``, a list of [run, seed];
-        ``scores``, the score file of each; and, where networks are compared, ``summaries``, with
-        None for a GMM stage. A summary or score that holds a ``problem`` counts as absent. Where
-        pairs are compared, ``significance``, the file of `darkknowledge.significance`'s records.
+        ``rows``, ``paper`` and ``columns`` as `table_rows` takes them; ``systems``, a list of
+        [run, seed]; ``scores``, the score file of each; and, where networks are compared,
+        ``summaries``, with None for a GMM stage. A summary or score that holds a ``problem``
+        counts as absent. Where pairs are compared, ``significance``, the file of
+        `darkknowledge.significance`'s records.
 
     Returns
     -------
@@ -215,7 +233,7 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
         if problem := next(problems, None):
             found = {"problem": problem}
         results.append({"run": run, "seed": seed, **found})
-    table = table_rows(spec["rows"], results, spec.get("paper"))
+    table = table_rows(spec["rows"], results, spec.get("paper"), spec.get("columns", ()))
     table.attrs["pairs"] = read_json(spec["significance"]) if "significance" in spec else []
     return table
 
@@ -263,6 +281,9 @@ def table_notes(table: pd.DataFrame) -> list[str]:
         )
     else:
         notes.append("WER: of the whole test set.")
+    for key in table.attrs["columns"]:
+        heading, _, _, meaning = EXTRA_COLUMNS[key]
+        notes.append(f"{heading}: {meaning}.")
     count = table["seeds"].max()
     if count > 1:
         fewer = table[(table["seeds"] > 0) & (table["seeds"] < count)]
@@ -369,10 +390,9 @@ def html_table(table: pd.DataFrame) -> str:
             cells.append(f'<td class="gap" colspan="{ours}">{html.escape(row["problem"])}</td>')
         else:
             for key, _, digits in columns:
-                mean, spread = _number(row[key], digits), ""
-                if not math.isnan(row[f"{key}_std"]):
-                    number = _number(row[f"{key}_std"], digits)
-                    spread = f' <span class="spread">± {number}</span>'
+                mean, spread = _mean_and_spread(row, key, digits)
+                if spread:
+                    spread = f' <span class="spread">± {spread}</span>'
                 kind = ' class="best"' if (index, key) in best else ""
                 mark = marks(table.attrs["pairs"], row["run"]) if key == "wer" else ""
                 if key == "wer" and worn:
@@ -440,6 +460,7 @@ def _shown(table: pd.DataFrame) -> tuple[list, list, set]:
     columns = [column for column in COLUMNS if table[column[0]].notna().any()]
     if not columns:
         columns = [column for column in COLUMNS if column[0] == "wer"]
+    columns += [(key, *EXTRA_COLUMNS[key][:2]) for key in table.attrs["columns"]]
     papers = [column for column in PAPER_COLUMNS if table[column[0]].notna().any()]
     best = set()
     for key, _, digits in columns:
@@ -463,19 +484,26 @@ def _cells(
     for index, row in table.iterrows():
         cells = [escape(row["model"])] + ([escape(row["targets"])] if has_targets else [])
         for key, _, digits in columns:
-            text = _number(row[key], digits) or dash
+            mean, deviation = _mean_and_spread(row, key, digits)
+            text = mean or dash
             if (index, key) in best:
                 text = bold(text)
             if key == "wer":
                 text += mark(marks(table.attrs["pairs"], row["run"]))
-            if not math.isnan(row[f"{key}_std"]):
-                text += f" {spread} {_number(row[f'{key}_std'], digits)}"
+            if deviation:
+                text += f" {spread} {deviation}"
             cells.append(text)
         if has_parameters:
             cells.append(_millions(row["parameters"]) or dash)
         cells += [_number(row[key], digits) or dash for key, _, digits in papers]
         rows.append(cells)
     return heads, rows
+
+
+def _mean_and_spread(row: pd.Series, key: str, digits: int) -> tuple[str, str]:
+    """Return the texts of a mean and of its standard deviation, empty where there is none."""
+    factor = EXTRA_COLUMNS[key][2] if key in EXTRA_COLUMNS else 1
+    return _number(factor * row[key], digits), _number(factor * row[f"{key}_std"], digits)
 
 
 def _number(value: float, digits: int) -> str:

@@ -42,6 +42,7 @@ REPORT_SECONDS = 30
 SCORING_FRAMES = 4096
 SCORING_STREAMS = 64
 SCORING_CHUNK = 64
+SCORING_UTTERANCES = 8
 DIVERGED = 1.1
 
 
@@ -178,6 +179,17 @@ def _batches(
         return
     streams, chunk = sizes
     streams = min(streams, len(data.lengths))
+    if network.feed == "utterances":
+        for batch in plan_utterances(data.lengths, order, streams, device=device):
+            with precision:
+                hidden = network.hidden(data.features[batch.inputs], batch.lengths)
+            hidden = hidden.flatten(0, 1).index_select(0, batch.outputs)
+            size = SCORING_FRAMES if order is None else len(hidden)
+            for piece, frames in zip(hidden.split(size), batch.frames.split(size), strict=True):
+                with precision:
+                    logits = network.output(piece)
+                yield logits.float(), frames
+        return
     if chunk is None:
         plan = plan_utterances(data.lengths, order, streams, network.delay, device)
     else:
@@ -218,7 +230,11 @@ def evaluate(
     -------
     Score
     """
-    sizes = {"frames": (SCORING_FRAMES,), "streams": (SCORING_STREAMS, SCORING_CHUNK)}
+    sizes = {
+        "frames": (SCORING_FRAMES,),
+        "streams": (SCORING_STREAMS, SCORING_CHUNK),
+        "utterances": (SCORING_UTTERANCES, None),
+    }
     score = Score(0.0, 0.0, 0.0, 0, objective.floor(teacher))
     for logits, frames in _batches(network, data, None, sizes[network.feed]):
         labels = data.labels[frames]
@@ -291,9 +307,11 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         order = np.random.default_rng([self.seed, phase, epoch])
-        sizes = (options.batch,)
-        if self.network.feed == "streams":
-            sizes = (options.streams, options.frames)
+        sizes = {
+            "frames": (options.batch,),
+            "streams": (options.streams, options.frames),
+            "utterances": (options.streams, None),
+        }[self.network.feed]
         # The frames of a full minibatch: a smaller one, such as the last, moves less far.
         # Without a number of steps they are the frames of utterances of mean length.
         mean_length = len(self.train) / len(self.train.lengths)
@@ -710,12 +728,19 @@ def train_network(
         "tr_loss": on_train.mean_cross_entropy,
         "cv_loss": on_cv.mean_cross_entropy,
         "parameters": count_parameters(network),
+        "multiply_adds": network.multiply_adds(),
+        "float32_bytes": network.stored_bytes(4),
+        "int8_bytes": network.stored_bytes(1),
         "epochs": len(rows),
         "best_epoch": accepted[-1] if accepted else 0,
         "train_frames": len(train_frames),
         "cv_frames": len(cv_frames),
         "num_pdfs": num_pdfs,
     }
+    if caches:
+        headers = [cache.header for cache in caches]
+        result["cache_bytes"] = sum(header["bytes_per_frame"] for header in headers)
+        result["cache_kl"] = sum(header["kl_to_dense"] for header in headers) / len(headers)
     write_jsonl(metrics, rows)
     write_json(summary, result)
     save_model(

@@ -16,7 +16,7 @@ LOGS = f"{R}/logs"
 BENCHMARKS = f"{R}/benchmarks"
 GMM_STAGES = study.hmm.stages
 SETS = ("train", "dev", "test")
-TEMPERATURES = sorted({f"{run.cache_temperature:g}" for run in study.runs.values()})
+CACHE_KINDS = study.cache_kinds
 RUN_SEEDS = [f"{run}/seed{seed}" for run in study.shown_runs for seed in study.seeds]
 TABLE_FORMATS = ("csv", "md", "tex", "html", "txt")
 FIGURE_FORMATS = ("svg", "pdf", "png")
@@ -51,7 +51,7 @@ wildcard_constraints:
     stage="|".join(GMM_STAGES),
     run="|".join(study.runs),
     seed="|".join(map(str, study.seeds)),
-    temperature="|".join(TEMPERATURES),
+    cache="|".join(map(re.escape, CACHE_KINDS)),
     table="|".join([*study.tables, "gmm"]),
     sweep="|".join(study.sweeps) or "none",
     system="|".join([*GMM_STAGES, *(f"{run}/seed[0-9]+" for run in study.runs)]),
@@ -103,9 +103,8 @@ def search_options():
 
 def soft_targets(wildcards):
     """Name the soft-target caches that a run learns from, one per teacher."""
-    run = study.runs[wildcards.run]
-    cache = f"seed{wildcards.seed}/T{run.cache_temperature:g}.soft"
-    return [f"{R}/soft_targets/{teacher}/{cache}" for teacher in run.teachers]
+    cache = f"seed{wildcards.seed}/{study.cache_name(wildcards.run)}.soft"
+    return [f"{R}/soft_targets/{teacher}/{cache}" for teacher in study.runs[wildcards.run].teachers]
 
 
 def first_phase(wildcards):
@@ -182,9 +181,11 @@ def table_spec(name):
             **result_files(GMM_STAGES),
         }
     table = study.tables[name]
-    tested = {"significance": f"{R}/significance/{name}.json"} if table.compared else {}
+    more = {"significance": f"{R}/significance/{name}.json"} if table.compared else {}
+    if table.columns:
+        more["columns"] = table.columns
     return {
-        **tested,
+        **more,
         "title": table.title or name,
         "paper": table.paper,
         "rows": [table_row(run, table.labels) for run in table.runs],

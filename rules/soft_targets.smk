@@ -1,7 +1,8 @@
 """A teacher's posteriors at one temperature, written once for all of its students.
 
 Inputs: networks/{run}/seed{seed}/model.pt, features/{train,dev}/fbank.scp
-Outputs: soft_targets/{run}/seed{seed}/T{temperature}.soft, at T = inf the logits
+Outputs: soft_targets/{run}/seed{seed}/{cache}.soft: T1 or T2 and so on, at Tinf the logits, and
+T1-most1 or T1-mass0.98 where a run stores them otherwise than the study
 """
 
 
@@ -15,11 +16,11 @@ rule write_soft_targets:
         dev_cmvn=f"{R}/features/dev/cmvn_fbank.scp",
         dev_utt2spk=f"{R}/data/dev/utt2spk",
     output:
-        cache=f"{R}/soft_targets/{{run}}/seed{{seed}}/T{{temperature}}.soft",
+        cache=f"{R}/soft_targets/{{run}}/seed{{seed}}/{{cache}}.soft",
     log:
-        f"{LOGS}/write_soft_targets/{{run}}.seed{{seed}}.T{{temperature}}.log",
+        f"{LOGS}/write_soft_targets/{{run}}.seed{{seed}}.{{cache}}.log",
     benchmark:
-        f"{BENCHMARKS}/write_soft_targets/{{run}}.seed{{seed}}.T{{temperature}}.jsonl"
+        f"{BENCHMARKS}/write_soft_targets/{{run}}.seed{{seed}}.{{cache}}.jsonl"
     priority: 40
     conda:
         "../envs/speech.yaml"
@@ -30,6 +31,7 @@ rule write_soft_targets:
         runtime="2h",
     params:
         code=code("write_soft_targets"),
-        soft_targets=options("soft_targets"),
+        temperature=lambda wildcards: CACHE_KINDS[wildcards.cache][0],
+        soft_targets=lambda wildcards: plain(CACHE_KINDS[wildcards.cache][1]),
     script:
         "../scripts/write_soft_targets.py"

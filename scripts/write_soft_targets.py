@@ -27,7 +27,7 @@ for scp, cmvn, utt2spk in (
 write_soft_targets(
     snakemake.output.cache,
     stream_log_posteriors(network, features),
-    temperature=float(snakemake.wildcards.temperature),
+    temperature=snakemake.params.temperature,
     teacher={
         "run": snakemake.wildcards.run,
         "seed": int(snakemake.wildcards.seed),

@@ -3,17 +3,19 @@
 import torch
 from torch import Tensor, nn
 
+from darkknowledge.networks.inputs import mean_and_deviation
+
 
 class AcousticNetwork(nn.Module):
     """A network from feature frames to logits over pdfs.
 
     Attributes
     ----------
-    feed : {"frames", "streams"}
-        How it is trained: on shuffled windows of frames, or on chunks of utterances with a
-        state that is carried on.
+    feed : {"frames", "streams", "utterances"}
+        How it is trained: on shuffled windows of frames, on chunks of utterances with a state
+        that is carried on, or on whole utterances, which are read in both directions.
     context : int
-        Frames that a window holds on each side (``feed == "frames"``).
+        Frames that a window holds on each side (not of ``feed == "streams"``).
     delay : int
         Frames by which the output lags behind the input (``feed == "streams"``).
     deltas : int
@@ -33,9 +35,39 @@ class AcousticNetwork(nn.Module):
         self.input_dim = input_dim
         self.num_pdfs = num_pdfs
 
-    def estimate(self, statistics) -> None:
-        """Fit the fixed input transform to the training set; see ``networks.inputs``."""
-        raise NotImplementedError
+    def add_scaling(self) -> None:
+        """Give the network a scaling of its input, for now the identity."""
+        self.register_buffer("shift", torch.zeros(self.input_dim))
+        self.register_buffer("scale", torch.ones(self.input_dim))
+
+    def estimate(self, features: Tensor, first: Tensor, last: Tensor, labels: Tensor) -> None:
+        """Fit the fixed input transform, here the scaling, to the training set.
+
+        Parameters
+        ----------
+        features : Tensor
+            (N, D) flat frames.
+        first, last : Tensor
+            (N,) first and last row of each frame's utterance.
+        labels : Tensor
+            (N,) pdf of each frame.
+        """
+        mean, deviation = mean_and_deviation(features)
+        self.shift.copy_(-mean)
+        self.scale.copy_(1 / deviation)
+
+    def scaled(self, features: Tensor) -> Tensor:
+        """Scale frames (..., D) to mean 0 and variance 1."""
+        return (features + self.shift) * self.scale
+
+    def multiply_adds(self) -> int:
+        """Count the multiply-adds of a frame: here each matrix once, the fixed transform too."""
+        return sum(t.numel() for t in (*self.parameters(), *self.buffers()) if t.dim() == 2)
+
+    def stored_bytes(self, matrix: int) -> int:
+        """Return the size of the network with so many bytes per weight of a matrix, else four."""
+        tensors = (*self.parameters(), *self.buffers())
+        return sum(t.numel() * (matrix if t.dim() == 2 else 4) for t in tensors)
 
     def reset_output(self, generator: torch.Generator) -> None:
         """Start the output layer afresh, on any device with the generator of the CPU."""
@@ -58,6 +90,11 @@ class AcousticNetwork(nn.Module):
             Each (N, pdfs).
         """
         raise NotImplementedError
+
+
+def activation_gain(activation: str) -> float:
+    """Return the factor of Glorot's weights that keeps the variance through an activation."""
+    return {"sigmoid": 4.0, "relu": 2.0**0.5}[activation]
 
 
 def glorot_(layer: nn.Linear, generator: torch.Generator, gain: float = 1.0) -> None:

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from darkknowledge.networks.base import AcousticNetwork, glorot_
-from darkknowledge.networks.inputs import mean_and_deviation
 from darkknowledge.networks.options import LstmOptions
 from darkknowledge.networks.recurrence import RecurrentLayer
 
@@ -33,8 +32,7 @@ class Lstm(AcousticNetwork):
     ):
         super().__init__(input_dim, num_pdfs)
         self.delay = options.delay
-        self.register_buffer("shift", torch.zeros(input_dim))
-        self.register_buffer("scale", torch.ones(input_dim))
+        self.add_scaling()
         self.layers = nn.ModuleList()
         size = input_dim
         for _ in range(options.layers):
@@ -44,12 +42,6 @@ class Lstm(AcousticNetwork):
             size = layer.output_dim
         self.output = nn.Linear(size, num_pdfs)
         glorot_(self.output, generator)
-
-    def estimate(self, features: Tensor, first: Tensor, last: Tensor, labels: Tensor) -> None:
-        """Estimate the scaling of the input on the frames of the training set."""
-        mean, deviation = mean_and_deviation(features)
-        self.shift.copy_(-mean)
-        self.scale.copy_(1 / deviation)
 
     def initial_state(self, streams: int) -> State:
         """Return the state before the first frame, for a number of streams."""
@@ -72,7 +64,7 @@ class Lstm(AcousticNetwork):
         state : list of (Tensor, Tensor)
             State after the last step, detached.
         """
-        hidden = (features + self.shift) * self.scale
+        hidden = self.scaled(features)
         after = []
         for layer, before in zip(self.layers, state, strict=True):
             hidden, last = layer(hidden, before)

@@ -232,7 +232,110 @@ class LstmOptions(InputOptions):
         return self
 
 
-NetworkOptions = Annotated[DnnOptions | LstmOptions, Field(discriminator="kind")]
+class BlstmOptions(InputOptions):
+    """Bidirectional LSTM between feed-forward layers; it reads whole utterances."""
+
+    kind: Literal["blstm"] = Field(default="blstm", description="Bidirectional network.")
+    splice: int = Field(
+        default=0,
+        ge=0,
+        description="Frames of context on each side of what the first layer reads: the time "
+        "context of TC-DNN-BLSTM-DNN, whose width 1504.01483 does not state.",
+    )
+    below: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[],
+        description="Widths of rectified linear layers before the recurrent ones. [2048, 2048] in "
+        "the teacher of 1504.01483; none for a plain BLSTM.",
+    )
+    layers: int = Field(
+        default=1, ge=1, description="Bidirectional layers; 1 in the teacher of 1504.01483."
+    )
+    units: int = Field(
+        default=256,
+        ge=1,
+        description="Cells of each direction of a layer. 256 in 1504.01483; 128 in the text of "
+        "1504.01482.",
+    )
+    above: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[],
+        description="Widths of rectified linear layers after the recurrent ones; [2048, 2048] in "
+        "the teacher of 1504.01483.",
+    )
+    cell_clip: float | None = Field(
+        default=None,
+        gt=0,
+        description="Largest magnitude of a cell; 3 in 1504.01483. null for no limit. A GPU runs "
+        "layers with a limit step by step, which is slower.",
+    )
+    bias: bool = Field(
+        default=True, description="Whether the gates have biases; not in 1504.01483."
+    )
+    init: float | None = Field(
+        default=None,
+        gt=0,
+        description="The weights of the LSTM start uniform in ±init. null for 1/√cells, the "
+        "usual choice; 0.01 in 1504.01482.",
+    )
+    forget_bias: float = Field(
+        default=1.0,
+        description="Bias that the forget gates start with (Jozefowicz et al. 2015); of no effect "
+        "where there is none.",
+    )
+    training: TrainingOptions = Field(
+        default_factory=TrainingOptions, description="How runs of this network are trained."
+    )
+
+    @model_validator(mode="after")
+    def _bias_is_there(self) -> "BlstmOptions":
+        if not self.bias and self.forget_bias != type(self).model_fields["forget_bias"].default:
+            raise ValueError("forget_bias has no effect with bias: false; remove it")
+        return self
+
+
+class HighwayOptions(InputOptions):
+    """Feed-forward network whose hidden layers stand behind gates that all of them share."""
+
+    kind: Literal["highway"] = Field(
+        default="highway", description="Highway deep neural network (HDNN)."
+    )
+    layers: int = Field(
+        default=10, ge=2, description="Hidden layers; 10 and 15 in 1512.04280 and 1608.00892."
+    )
+    units: int = Field(
+        default=128, ge=1, description="Units per hidden layer; 128 in the papers' smallest."
+    )
+    gates: Literal["both", "constrained", "transform", "carry"] = Field(
+        default="both",
+        description="`both`: transform and carry gate, each with its weights. `constrained`: the "
+        "carry gate is 1 - the transform gate, which 1610.05812 finds worse. `transform` or "
+        "`carry`: that gate alone, the other being 1.",
+    )
+    splice: int = Field(
+        default=7,
+        ge=0,
+        description="Frames of context on each side of the input window; 7 make the papers' 15 "
+        "frames.",
+    )
+    lda: int | None = Field(
+        default=None,
+        ge=1,
+        description="Dimensions that a linear discriminant analysis keeps of the window; null for "
+        "none, as in the papers.",
+    )
+    init: float | None = Field(
+        default=None,
+        gt=0,
+        description="All weights start uniform in ±init, biases at 0; 0.5 in 1512.04280. null for "
+        "Glorot's range, which depends on the widths.",
+    )
+    training: TrainingOptions = Field(
+        default_factory=TrainingOptions, description="How runs of this network are trained."
+    )
+
+
+NetworkOptions = Annotated[
+    DnnOptions | LstmOptions | BlstmOptions | HighwayOptions, Field(discriminator="kind")
+]
 
 SOFT_ONLY = ("temperature", "student_temperature")
 

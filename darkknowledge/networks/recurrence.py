@@ -21,7 +21,7 @@ class _Recurrence(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, inputs, recurrent, cells, w_input, w_recurrent, bias, w_project, bf16):
+    def forward(ctx, inputs, recurrent, cells, w_input, w_recurrent, bias, w_project, bf16, clip):
         steps, streams, _ = inputs.shape
         units = w_input.shape[0] // 4
         gates = _product(inputs.flatten(0, 1), w_input.t(), bf16).add_(bias)
@@ -40,6 +40,8 @@ class _Recurrence(torch.autograd.Function):
             keep, write, emit, new = gate.chunk(4, 1)
             torch.mul(keep, memory[step], out=memory[step + 1])
             memory[step + 1].addcmul_(write, new)
+            if clip is not None:
+                memory[step + 1].clamp_(-clip, clip)
             torch.tanh(memory[step + 1], out=squashed[step])
             if projecting is None:
                 torch.mul(emit, squashed[step], out=outputs[step + 1])
@@ -49,7 +51,7 @@ class _Recurrence(torch.autograd.Function):
         ctx.save_for_backward(
             inputs, gates, memory, squashed, hidden, outputs, w_input, w_recurrent, w_project
         )
-        ctx.bf16 = bf16
+        ctx.bf16, ctx.clip = bf16, clip
         return outputs[1:], outputs[-1].clone(), memory[-1].clone()
 
     @staticmethod
@@ -69,6 +71,8 @@ class _Recurrence(torch.autograd.Function):
             keep, write, emit, new = gates[step].chunk(4, 1)
             d_keep, d_write, d_emit, d_new = d_gates[step].chunk(4, 1)
             d_cell += aten.tanh_backward(d_hidden * emit, squashed[step])
+            if ctx.clip is not None:
+                d_cell *= memory[step + 1].abs() < ctx.clip
             torch.mul(d_cell, memory[step], out=d_keep)
             torch.mul(d_cell, new, out=d_write)
             torch.mul(d_hidden, squashed[step], out=d_emit)
@@ -97,6 +101,7 @@ class _Recurrence(torch.autograd.Function):
             d_gates.sum((0, 1)),
             d_project,
             None,
+            None,
         )
 
 
@@ -113,15 +118,30 @@ class RecurrentLayer(nn.Module):
     input_dim, units : int
     projection : int or None
         Size of r; without one r = m.
+    clip : float or None
+        Largest magnitude of a cell; no gradient passes where it is reached.
+    bias : bool
+        Whether the gates have biases.
     """
 
-    def __init__(self, input_dim: int, units: int, projection: int | None):
+    def __init__(
+        self,
+        input_dim: int,
+        units: int,
+        projection: int | None,
+        clip: float | None = None,
+        bias: bool = True,
+    ):
         super().__init__()
         self.units = units
+        self.clip = clip
         self.output_dim = projection or units
         self.w_input = nn.Parameter(torch.zeros(4 * units, input_dim))
         self.w_recurrent = nn.Parameter(torch.zeros(4 * units, self.output_dim))
-        self.bias = nn.Parameter(torch.zeros(4 * units))
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(4 * units))
+        else:
+            self.register_buffer("bias", torch.zeros(4 * units))
         if projection:
             self.w_project = nn.Parameter(torch.zeros(projection, units))
         else:
@@ -130,14 +150,15 @@ class RecurrentLayer(nn.Module):
     def initialise(
         self, scale: float | None, forget_bias: float, generator: torch.Generator
     ) -> None:
-        """Draw weights uniformly in ±scale (None: 1/√units); set the biases."""
+        """Draw weights uniformly in ±scale (None: 1/√units); set the biases, if it has any."""
         bound = self.units**-0.5 if scale is None else scale
         for weight in (self.w_input, self.w_recurrent, self.w_project):
             if weight is not None:
                 nn.init.uniform_(weight, -bound, bound, generator=generator)
-        with torch.no_grad():
-            self.bias.zero_()
-            self.bias[: self.units] = forget_bias
+        if isinstance(self.bias, nn.Parameter):
+            with torch.no_grad():
+                self.bias.zero_()
+                self.bias[: self.units] = forget_bias
 
     def initial_state(self, streams: int) -> tuple[Tensor, Tensor]:
         """Return zeros: recurrent input (S, R) and cells (S, C)."""
@@ -150,20 +171,21 @@ class RecurrentLayer(nn.Module):
         self, inputs: Tensor, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Run over a chunk (T, S, D); return (T, S, R) and the detached state after it."""
-        if inputs.is_cuda:
+        device = inputs.device.type
+        if device == "cuda" and self.clip is None:
             return self.native(inputs, state)
         weights = (self.w_input, self.w_recurrent, self.bias, self.w_project)
-        bf16 = torch.is_autocast_enabled("cpu")
-        with torch.autocast("cpu", enabled=False):
+        bf16 = torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False):
             outputs, recurrent, cells = _Recurrence.apply(
-                inputs.to(self.bias.dtype), *state, *weights, bf16
+                inputs.to(self.bias.dtype), *state, *weights, bf16, self.clip
             )
         return outputs, (recurrent.detach(), cells.detach())
 
     def native(
         self, inputs: Tensor, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Do the same with torch's own LSTM, which is cuDNN's on a GPU."""
+        """Do the same with torch's own LSTM, which is cuDNN's on a GPU and clips no cell."""
         forget, write, emit, new = range(4)
         weights = [
             torch.cat([weight.chunk(4)[gate] for gate in (write, forget, new, emit)])

@@ -12,11 +12,18 @@ import torch
 from pydantic import TypeAdapter
 
 from darkknowledge.networks.base import AcousticNetwork
+from darkknowledge.networks.blstm import Blstm
 from darkknowledge.networks.dnn import Dnn
+from darkknowledge.networks.highway import Highway
 from darkknowledge.networks.lstm import Lstm
 from darkknowledge.networks.options import NetworkOptions
 
-NETWORKS: dict[str, type[AcousticNetwork]] = {"dnn": Dnn, "lstm": Lstm}
+NETWORKS: dict[str, type[AcousticNetwork]] = {
+    "dnn": Dnn,
+    "lstm": Lstm,
+    "blstm": Blstm,
+    "highway": Highway,
+}
 
 
 def build_network(

@@ -78,6 +78,7 @@ def test_whole_utterances_stand_side_by_side(lengths, streams, delay, seed):
             expected = np.minimum(first + np.arange(len(inputs)), last)
             assert inputs[:, place].tolist() == expected.tolist()
             assert batch.keep[place, 0] == 0
+            assert batch.lengths[place] == lengths[utterance]
         assert (steps == frames - starts[owner[frames]] + delay).all()
         labelled += frames.tolist()
         members.append(lengths[np.unique(owner[frames])])
@@ -93,6 +94,11 @@ def test_the_order_of_batches_is_that_of_the_seed():
         for generator in map(np.random.default_rng, (1, 1, 2))
     ]
     assert orders[0] == orders[1] != orders[2]
+    sorted_by_length = [batch.frames.tolist() for batch in plan_utterances(lengths, None, 3)]
+    assert sum(sorted_by_length, [])[0] == 0 and len(sorted_by_length) == 4
+    assert [max(frames) for frames in sorted_by_length] == (
+        np.cumsum([15, 18, 21, 24]) - 1
+    ).tolist()
 
 
 FEATURES = {"a": np.zeros((3, 2), np.float32), "b": np.ones((2, 2), np.float32)}

@@ -19,7 +19,12 @@ from darkknowledge.estimate import (
     network_cost,
     share_stored,
 )
-from darkknowledge.networks.options import DnnOptions, LstmOptions
+from darkknowledge.networks.options import (
+    BlstmOptions,
+    DnnOptions,
+    HighwayOptions,
+    LstmOptions,
+)
 from darkknowledge.networks.registry import build_network
 from darkknowledge.overlays import lay, read_studies
 from darkknowledge.study import StudyError, load_study
@@ -42,6 +47,10 @@ AURORA4 = shipped("aurora4")
         DnnOptions(layers=1, units=24, splice=1, lda=None),
         LstmOptions(layers=1, units=16, projection=8),
         LstmOptions(layers=2, units=16, projection=None),
+        BlstmOptions(layers=1, units=16),
+        BlstmOptions(layers=2, units=16, splice=2, below=[20, 24], above=[12], bias=False),
+        HighwayOptions(layers=4, units=16, gates="both"),
+        HighwayOptions(layers=2, units=16, splice=1, gates="carry", lda=12),
     ],
 )
 def test_sizes_are_those_of_the_networks(options):
@@ -83,7 +92,7 @@ def test_caches_hold_at_most_all_pdfs():
     assert share_stored(20) == 1
     assert 0.05 < share_stored(1.5) < 0.4
     few = shipped("aurora4", soft_targets={"most": 10, "quantisation": "linear16"})
-    assert cache_bytes(few, 2.0, 100) == 100 * (2 + 10 * 4)
+    assert cache_bytes(few, "T2", 100) == 100 * (2 + 10 * 4)
 
 
 def test_a_changed_study_has_other_jobs():

@@ -199,6 +199,47 @@ def test_feature_archives_are_those_of_the_set():
     assert loaded.arpa is None
 
 
+def test_a_bidirectional_network_reads_whole_utterances():
+    config = run_with(network="blstm")
+    config["networks"]["blstm"] = {"kind": "blstm", "training": {"streams": 8}}
+    assert load_study(config).training["rnn-t2-soft"].streams == 8
+    config["networks"]["blstm"]["training"]["frames"] = 20
+    (line,) = mistakes(config)
+    assert line.startswith("runs.rnn-t2-soft.training.frames: 20; a network of kind blstm reads")
+
+
+def test_a_run_may_store_its_soft_targets_otherwise():
+    config = run_with(soft_targets={"most": 1, "mass": 0.98})
+    loaded = load_study(config)
+    assert ("dnn", "T2-mass0.98-most1") in loaded.caches
+    temperature, stored = loaded.cache_kinds["T2-mass0.98-most1"]
+    assert (temperature, stored.most, stored.quantisation) == (2, 1, "log8")
+    assert loaded.run_options("rnn-t2-soft") == load_study(run_with()).run_options("rnn-t2-soft")
+    config["soft_targets"] = {"most": 1, "quantisation": "linear16"}
+    assert ("dnn", "T2-mass0.98") in load_study(config).caches
+    config["runs"]["rnn-t2-soft"]["soft_targets"] = {"most": None}
+    assert ("dnn", "T2-mostall") in load_study(config).caches
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"soft_targets": {"mas": 0.5}}, "runs.rnn-t2-soft.soft_targets.mas: unknown key; did you"),
+        ({"soft_targets": {"mass": 1.5}}, "runs.rnn-t2-soft.soft_targets.mass: 1.5; "),
+        (
+            {"soft_targets": {"most": 1}, "targets": "logits", "temperature": None},
+            "runs.rnn-t2-soft.soft_targets: no effect on targets 'logits'; remove the key",
+        ),
+    ],
+)
+def test_wrong_storage_of_soft_targets(changes, expected):
+    config = run_with(**changes)
+    config["runs"]["rnn-t2-soft"] = {
+        key: value for key, value in config["runs"]["rnn-t2-soft"].items() if value is not None
+    }
+    assert any(line.startswith(expected) for line in mistakes(config))
+
+
 def swept(**changes):
     sweep = {"x": "temperature", "lines": {"soft": ["rnn-t1-soft", "rnn-t2-soft"]}}
     return study() | {"sweeps": {"t": sweep | {"baseline": ["dnn"]} | changes}}
@@ -211,7 +252,7 @@ def test_runs_of_a_sweep_are_shown_and_their_teachers_trained():
     assert loaded.table_runs == []
     config["sweeps"]["t"]["baseline"] = []
     assert load_study(config).needed_runs == ["rnn-t1-soft", "rnn-t2-soft", "dnn"]
-    assert load_study(config).caches == [("dnn", 1.0), ("dnn", 2.0)]
+    assert load_study(config).caches == [("dnn", "T1"), ("dnn", "T2")]
 
 
 @pytest.mark.parametrize(

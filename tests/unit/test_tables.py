@@ -77,6 +77,24 @@ def test_mean_and_deviation_over_seeds():
     assert (table["problem"] == "").all()
 
 
+def test_columns_besides():
+    results = [result("dnn", 1, 4), result("rnn", 1, 3), result("rnn", 2, 3)]
+    for place, one in enumerate(results):
+        one["summary"] |= {"multiply_adds": 1_500_000 + 2000 * place, "int8_bytes": 1_540_000}
+    results[2]["summary"]["cache_kl"] = 0.01234
+    table = table_rows(RUNS, results, None, ["multiply_adds", "int8_bytes", "cache_kl"])
+    assert table["multiply_adds"].tolist() == [1_500_000, 1_503_000]
+    heads, cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in markdown_table(table).splitlines()[::3]
+    ]
+    found = dict(zip(heads, cells, strict=True))
+    assert found["MAC k"] == "1503 ± 1"
+    assert (found["int8 MB"], found["KL"]) == ("1.54 ± 0.00", "0.0123")
+    assert "1503" in html_table(table) and r"1503 $\pm$ 1" in latex_table(table)
+    assert "KL: divergence of the stored" in "".join(table_notes(table))
+
+
 def test_one_seed_has_no_deviation():
     table = table_rows(RUNS, [result("dnn", 1, 4), result("rnn", 1, 3)], TABLE1)
     for text in (markdown_table(table), terminal_table(table), latex_table(table)):
