@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.archives import Archive, write_archive
 from darkknowledge.checkpoints import load_network
 from darkknowledge.decoding import Decoder, Graph, Hypothesis, decode_set, tune
 from darkknowledge.errors import DataError
-from darkknowledge.features import load_features
+from darkknowledge.features import cmvn_statistics, load_features
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.fmllr import (
     SpeakerStatistics,
@@ -29,6 +30,8 @@ from darkknowledge.hmm.model import HmmModel, Mixtures
 from darkknowledge.hmm.options import SatOptions
 from darkknowledge.progress import logger
 
+# of the transforms, one after the other, each with the adapted features of the one before
+ESTIMATIONS = 2
 SEARCH = ("acoustic_scale", "beam", "max_active", "min_active", "word_penalty")
 
 
@@ -78,10 +81,11 @@ class System:
             files = self.features, self.cmvn
             yield from acoustic_scores(model, *files, self.speaker, prior_scale)
             return
-        for utterance, matrix in self._features():
+        for utterance, matrix in self.adapted():
             yield utterance, self.hmm.log_likelihoods(matrix).numpy()
 
-    def _features(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def adapted(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield utterance and features (N, D) as a GMM-HMM reads them, with the transforms."""
         raw = load_features(self.features, self.cmvn, self.speaker, variance=False)
         for utterance, mfcc in raw.items():
             prepared = self.hmm.prepare(mfcc)
@@ -90,27 +94,31 @@ class System:
                 prepared = transform_features(prepared, transform)
             yield utterance, prepared
 
-    def adapt(self, hypotheses: Mapping[str, Hypothesis]) -> None:
-        """Estimate the speakers' transforms anew from the best paths of a pass.
+    def adapt(self, paths: Mapping[str, np.ndarray]) -> None:
+        """Estimate the speakers' transforms anew.
+
+        Parameters
+        ----------
+        paths : mapping
+            Pdfs (N,) of the frames of the utterances that count.
 
         Raises
         ------
         DataError
-            If no utterance has a complete path.
+            If there are none.
         """
         hmm = self.hmm
         silent = np.zeros(hmm.num_pdfs, dtype=bool)
         silent[hmm.tuples[np.isin(hmm.tuples[:, 0], hmm.phones.silence), 2]] = True
         posteriors_from = hmm.mixtures if self.transforms else hmm.independent
         by_speaker: dict[str, list] = {}
-        for utterance, matrix in self._features():
-            hypothesis = hypotheses[utterance]
-            if hypothesis.reached_final:
-                pair = (matrix, np.array(hypothesis.pdfs))
+        for utterance, matrix in self.adapted():
+            if utterance in paths:
+                pair = (matrix, paths[utterance])
                 by_speaker.setdefault(self.speaker[utterance], []).append(pair)
         if not by_speaker:
             raise DataError(
-                f"{self.model}: no utterance of the first pass ends in a final state; "
+                f"{self.model}: no utterance has a path that ends in a final state; "
                 "widen decoding.beams"
             )
         statistics = {
@@ -187,8 +195,53 @@ def adapt_system(system: System, graph: Graph, tuning: Mapping, processes: int =
     """
     if system.is_adapted:
         decoder = _search(graph, tuning["first_pass"])
-        for _ in range(2):
-            system.adapt(decode_set(system.scores(), decoder, processes))
+        for _ in range(ESTIMATIONS):
+            found = decode_set(system.scores(), decoder, processes)
+            system.adapt({u: np.array(h.pdfs) for u, h in found.items() if h.reached_final})
+
+
+def adapt_to_alignments(system: System, alignments: str | Path) -> None:
+    """Estimate the transforms of a training set from its alignments (Kaldi's align_fmllr.sh).
+
+    Silence counts for nothing.
+
+    Parameters
+    ----------
+    system : System
+        Of a speaker-adapted GMM-HMM; then has the transforms.
+    alignments : path
+        Index of the transitions, from 1, of the same model's stage.
+    """
+    system.options = system.options.model_copy(update={"silence_weight": 0.0})
+    archive = Archive(alignments)
+    pdf = system.hmm.transition_pdf
+    paths = {u: pdf[archive[u] - 1] for u in system.speaker if u in archive}
+    for _ in range(ESTIMATIONS):
+        system.adapt(paths)
+
+
+def write_adapted_features(system: System, features: str | Path, cmvn: str | Path) -> None:
+    """Write features as an adapted GMM-HMM reads them, and their statistics by speaker.
+
+    Parameters
+    ----------
+    system : System
+        With its transforms.
+    features, cmvn : path
+        Indices of the archives that are written: (N, D) by utterance, and CMVN statistics in
+        Kaldi's layout by speaker.
+    """
+    statistics: dict[str, np.ndarray] = {}
+
+    def counted() -> Iterator[tuple[str, np.ndarray]]:
+        for utterance, matrix in system.adapted():
+            speaker, array = system.speaker[utterance], matrix.numpy()
+            own = cmvn_statistics([array])
+            statistics[speaker] = own + statistics.get(speaker, 0)
+            yield utterance, array
+
+    write_archive(features, counted())
+    write_archive(cmvn, sorted(statistics.items()))
 
 
 def decode_system(

@@ -79,6 +79,7 @@ def count_jobs(study: Study) -> dict[str, int]:
         "train_triphones": stages - 1,
         "align": 2,
         "take_lm" if study.arpa else "estimate_lm": 1,
+        "adapt_features": 3 if reads_adapted(study) else 0,
         "estimate_pronunciations": int(study.graph.pronunciation_probabilities),
         "make_graph": stages,
         "train_network": networks,
@@ -99,22 +100,33 @@ def count_jobs(study: Study) -> dict[str, int]:
     return {rule: count for rule, count in jobs.items() if count}
 
 
+def reads_adapted(study: Study) -> bool:
+    """Tell whether some network reads features that are adapted to the speaker."""
+    return any(study.input_kind(run) == "fmllr" for run in study.needed_runs)
+
+
 def count_pdfs(study: Study) -> int:
     """Return the outputs of a network, before leaves of the tree are merged."""
     return getattr(study.hmm, study.hmm.aligner).tree.leaves
 
 
-def matrix_sizes(network: BaseModel, bins: int, pdfs: int) -> tuple[int, int]:
+def input_width(study: Study, network: BaseModel) -> int:
+    """Return the dimensions of a frame that a network reads."""
+    adapted = network.input == "fmllr"
+    width = study.hmm.tri2b.dimension if adapted else study.features.fbank.bins
+    return (1 + network.deltas) * width
+
+
+def matrix_sizes(network: BaseModel, size: int, pdfs: int) -> tuple[int, int]:
     """Return the trained weights of a network's matrices, and those of its fixed input transform.
 
     Parameters
     ----------
     network : NetworkOptions
-    bins : int
-        Filter banks of a frame, without deltas.
+    size : int
+        Dimensions of a frame.
     pdfs : int
     """
-    size = (1 + network.deltas) * bins
     if network.kind in ("dnn", "highway"):
         window = (2 * network.splice + 1) * size
         squares = network.layers - 1
@@ -154,7 +166,7 @@ def network_cost(study: Study, run: str, frames: Mapping[str, float]) -> Network
         Frames of each set.
     """
     network, training = study.networks[study.runs[run].network], study.training[run]
-    weights, fixed = matrix_sizes(network, study.features.fbank.bins, count_pdfs(study))
+    weights, fixed = matrix_sizes(network, input_width(study, network), count_pdfs(study))
     epochs = training.epochs
     if study.runs[run].targets == "pretrain":
         second = training.finetune_epochs or training.epochs
@@ -195,12 +207,12 @@ def disk_bytes(study: Study, frames: Mapping[str, float]) -> dict[str, float]:
     """Estimate the disk that results need, by what fills it."""
     everything, aligned = sum(frames.values()), frames["train"] + frames["dev"]
     width = study.features.mfcc.coefficients + study.features.fbank.bins
+    if reads_adapted(study):
+        width += study.hmm.tri2b.dimension
     seconds = everything * study.features.frame_shift / 1000
-    seeds, pdfs, bins = len(study.seeds), count_pdfs(study), study.features.fbank.bins
-    models = sum(
-        4 * sum(matrix_sizes(study.networks[study.runs[run].network], bins, pdfs))
-        for run in study.needed_runs
-    )
+    seeds, pdfs = len(study.seeds), count_pdfs(study)
+    networks = (study.networks[study.runs[run].network] for run in study.needed_runs)
+    models = sum(4 * sum(matrix_sizes(n, input_width(study, n), pdfs)) for n in networks)
     caches = sum(cache_bytes(study, kind, aligned) for _, kind in study.caches)
     return {
         "audio": 0.0 if study.corpus.kind == "kaldi" else seconds * AUDIO_BYTES,

@@ -234,6 +234,10 @@ class Study:
             kind: str(Path(self.data_root) / scps[set_name]) for kind, scps in found.items() if scps
         }
 
+    def input_kind(self, run: str) -> str:
+        """Name the features that a run's network reads: `fbank` or `fmllr`."""
+        return self.networks[self.runs[run].network].input
+
     def run_options(self, run: str) -> dict[str, Any]:
         """Return what a run is trained with, in plain types, defaults left out.
 
@@ -639,6 +643,13 @@ def load_study(config: Mapping[str, Any]) -> Study:
         key: checker.validate(NetworkOptions, value, f"networks.{key}")
         for key, value in networks.items()
     }
+    stages = sections["hmm"].stages if sections["hmm"] else STAGES
+    for key, network in typed_networks.items():
+        if network is not None and network.input == "fmllr" and "tri3b" not in stages:
+            checker.add(
+                f"networks.{key}.input",
+                "'fmllr' is made by the stage tri3b; set hmm.stages to [mono, tri1, tri2b, tri3b]",
+            )
     typed_runs: dict[str, Run] = {}
     training: dict[str, TrainingOptions] = {}
     stored: dict[str, SoftTargetOptions] = {}
@@ -680,7 +691,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             typed_tables[key] = table
             if table.paper is not None:
                 checker.named(f"tables.{key}.paper", table.paper, PAPERS, "table of a paper")
-            known = [*runs, *(sections["hmm"].stages if sections["hmm"] else STAGES)]
+            known = [*runs, *stages]
             for index, run in enumerate(table.runs):
                 checker.named(f"tables.{key}.{index}", run, known, "run or GMM stage")
             left_out = [run for run in top.get("runs") or {} if run not in runs]

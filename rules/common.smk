@@ -126,7 +126,8 @@ def system_features(set_name=None, prefix=""):
 
     def names(wildcards):
         folder = f"{R}/features/{set_name or wildcards.set}"
-        kind = "mfcc" if wildcards.system in GMM_STAGES else "fbank"
+        system = wildcards.system
+        kind = "mfcc" if system in GMM_STAGES else study.input_kind(system.split("/")[0])
         return {
             f"{prefix}features": f"{folder}/{kind}.scp",
             f"{prefix}cmvn": f"{folder}/cmvn_{kind}.scp",
@@ -136,9 +137,34 @@ def system_features(set_name=None, prefix=""):
     return names
 
 
+def network_features(wildcards):
+    """Name what the network of a run reads of the training and the dev set."""
+    kind = study.input_kind(wildcards.run)
+    return {
+        f"{name}_{what}": path
+        for name in ("train", "dev")
+        for what, path in {
+            "features": f"{R}/features/{name}/{kind}.scp",
+            "cmvn": f"{R}/features/{name}/cmvn_{kind}.scp",
+            "utt2spk": f"{R}/data/{name}/utt2spk",
+        }.items()
+    }
+
+
+def what_is_said(wildcards):
+    """Name what tells the states of a set to speaker adaptation: alignments, or a recogniser."""
+    if wildcards.set == "train":
+        return {"alignments": f"{R}/hmm/tri3b/alignments.scp"}
+    return {**graph_of("tri3b"), "tuning": f"{R}/decode/tri3b/tuning.json"}
+
+
 def system_graph(wildcards):
     """Name the decoding graph of a system: networks share that of their alignments."""
-    stage = wildcards.system if wildcards.system in GMM_STAGES else study.hmm.aligner
+    return graph_of(wildcards.system if wildcards.system in GMM_STAGES else study.hmm.aligner)
+
+
+def graph_of(stage):
+    """Name the files of a stage's decoding graph."""
     return {
         "graph": f"{R}/graph/{stage}/HCLG.fst",
         "words": f"{R}/graph/{stage}/words.txt",

@@ -1,20 +1,15 @@
-"""Filter banks, frame labels and soft targets to trained networks: teachers and students alike.
+"""Features, frame labels and soft targets to trained networks: teachers and students alike.
 
-Inputs: features/{train,dev}/fbank.scp, alignments/{train,dev}/pdf.scp, the teachers' caches, the
-`soft` run that a `pretrain` run goes on from
+Inputs: features/{train,dev}/{fbank,fmllr}.scp, alignments/{train,dev}/pdf.scp, the teachers'
+caches, the `soft` run that a `pretrain` run goes on from
 Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}
 """
 
 
 rule train_network:
     input:
-        train_features=f"{R}/features/train/fbank.scp",
-        train_cmvn=f"{R}/features/train/cmvn_fbank.scp",
-        train_utt2spk=f"{R}/data/train/utt2spk",
+        unpack(network_features),
         train_alignments=f"{R}/alignments/train/pdf.scp",
-        dev_features=f"{R}/features/dev/fbank.scp",
-        dev_cmvn=f"{R}/features/dev/cmvn_fbank.scp",
-        dev_utt2spk=f"{R}/data/dev/utt2spk",
         dev_alignments=f"{R}/alignments/dev/pdf.scp",
         hmm=f"{R}/hmm/{study.hmm.aligner}/model.npz",
         soft_targets=soft_targets,

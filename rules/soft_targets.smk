@@ -1,6 +1,6 @@
 """A teacher's posteriors at one temperature, written once for all of its students.
 
-Inputs: networks/{run}/seed{seed}/model.pt, features/{train,dev}/fbank.scp
+Inputs: networks/{run}/seed{seed}/model.pt, features/{train,dev}/{fbank,fmllr}.scp
 Outputs: soft_targets/{run}/seed{seed}/{cache}.soft: T1 or T2 and so on, at Tinf the logits, and
 T1-most1 or T1-mass0.98 where a run stores them otherwise than the study
 """
@@ -8,13 +8,8 @@ T1-most1 or T1-mass0.98 where a run stores them otherwise than the study
 
 rule write_soft_targets:
     input:
+        unpack(network_features),
         model=f"{R}/networks/{{run}}/seed{{seed}}/model.pt",
-        train_features=f"{R}/features/train/fbank.scp",
-        train_cmvn=f"{R}/features/train/cmvn_fbank.scp",
-        train_utt2spk=f"{R}/data/train/utt2spk",
-        dev_features=f"{R}/features/dev/fbank.scp",
-        dev_cmvn=f"{R}/features/dev/cmvn_fbank.scp",
-        dev_utt2spk=f"{R}/data/dev/utt2spk",
     output:
         cache=f"{R}/soft_targets/{{run}}/seed{{seed}}/{{cache}}.soft",
     log:

@@ -142,11 +142,18 @@ class TrainingOptions(Options):
 class InputOptions(Options):
     """What every network reads."""
 
+    input: Literal["fbank", "fmllr"] = Field(
+        default="fbank",
+        description="What a frame is, mean and variance normalised per speaker: `fbank`, log-mel "
+        "filter banks; or `fmllr`, MFCC with the LDA+MLLT and the speaker's transform of the "
+        "stage tri3b, as in 1504.01483 and 1512.04280. Transforms of the training set come from "
+        "its alignments, those of dev and test from what tri3b recognises.",
+    )
     deltas: int = Field(
         default=0,
         ge=0,
         le=2,
-        description="Time derivatives appended to the normalised filter banks: 0 none, as in the "
+        description="Time derivatives appended to the normalised features: 0 none, as in the "
         "papers; 1 first, 2 first and second, as nnet1's recipes (`add-deltas`).",
     )
 

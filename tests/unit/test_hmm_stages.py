@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from darkknowledge.acoustic import acoustic_scores
-from darkknowledge.adaptation import System, decode_system, tune_system
+from darkknowledge.adaptation import (
+    System,
+    adapt_to_alignments,
+    decode_system,
+    tune_system,
+    write_adapted_features,
+)
 from darkknowledge.archives import Archive, write_archive
 from darkknowledge.datadir import DataDirectory
 from darkknowledge.errors import DataError, TrainingError
@@ -230,6 +236,34 @@ def test_recognition_in_passes_adapts_to_the_speaker(speech, trained, tmp_path):
     found = decode_system(fresh, tmp_path, tuning)
     errors = sum(count_errors(data.text[u], found[u].words).errors for u in data.wav)
     assert errors <= 0.1 * sum(map(len, data.text.values()))
+
+
+def test_adapted_features_of_a_training_set(speech, trained, tmp_path):
+    data, mfcc, cmvn, _, _ = speech
+    folder = trained / "tri3b"
+    system = System(folder / "model.npz", mfcc, cmvn, data.speaker, SatOptions(fmllr_frames=200))
+    before = {utterance: matrix.numpy() for utterance, matrix in system.adapted()}
+    adapt_to_alignments(system, folder / "alignments.scp")
+    assert set(system.transforms) == set(data.speakers)
+    write_adapted_features(system, tmp_path / "fmllr.scp", tmp_path / "cmvn_fmllr.scp")
+    written, statistics = Archive(tmp_path / "fmllr.scp"), Archive(tmp_path / "cmvn_fmllr.scp")
+    for speaker in data.speakers:
+        own = [u for u in sorted(data.wav) if data.speaker[u] == speaker]
+        for u in own:
+            transform = system.transforms[speaker]
+            expected = before[u] @ transform[:, :-1].T + transform[:, -1]
+            np.testing.assert_allclose(written[u], expected, rtol=1e-4, atol=1e-4)
+        expected = cmvn_statistics([written[u] for u in own])
+        np.testing.assert_allclose(statistics[speaker], expected, rtol=1e-6)
+    # of silence nothing is learnt: the same as without its frames
+    pdf = system.hmm.transition_pdf
+    aligned = Archive(folder / "alignments.scp")
+    again = System(folder / "model.npz", mfcc, cmvn, data.speaker, system.options)
+    again.adapt({u: pdf[aligned[u] - 1] for u in aligned})
+    again.adapt({u: pdf[aligned[u] - 1] for u in aligned})
+    for speaker, transform in system.transforms.items():
+        np.testing.assert_array_equal(again.transforms[speaker], transform)
+    assert system.options.silence_weight == 0
 
 
 def test_a_speaker_adapted_model_aligns_with_transforms(speech, trained, tmp_path):

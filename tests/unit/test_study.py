@@ -208,6 +208,19 @@ def test_a_bidirectional_network_reads_whole_utterances():
     assert line.startswith("runs.rnn-t2-soft.training.frames: 20; a network of kind blstm reads")
 
 
+def test_adapted_features_need_the_adaptive_stage():
+    config = study()
+    config["networks"]["dnn"]["input"] = "fmllr"
+    (line,) = mistakes(config)
+    assert line == (
+        "networks.dnn.input: 'fmllr' is made by the stage tri3b; set hmm.stages to "
+        "[mono, tri1, tri2b, tri3b]"
+    )
+    config["hmm"] = {"stages": ["mono", "tri1", "tri2b", "tri3b"]}
+    loaded = load_study(config)
+    assert [loaded.input_kind(run) for run in ("dnn", "rnn-0")] == ["fmllr", "fbank"]
+
+
 def test_a_run_may_store_its_soft_targets_otherwise():
     config = run_with(soft_targets={"most": 1, "mass": 0.98})
     loaded = load_study(config)

@@ -124,8 +124,10 @@ def totals(plan: str) -> dict[str, int]:
         ("aurora4",),
         ("mini_aurora", "paper2_layers", "paper2_weak", "paper2_dnn"),
         ("mini_aurora", "temperatures", "data_size"),
+        ("mini_aurora", "paper3"),
+        ("mini_aurora", "paper4"),
     ],
-    ids=["tiny", "aurora4", "tables", "sweeps"],
+    ids=["tiny", "aurora4", "tables", "sweeps", "paper3", "paper4"],
 )
 def test_the_estimate_counts_the_jobs_of_the_plan(project, overlays):
     files = [name if "/" in name else str(ROOT / "studies" / f"{name}.yaml") for name in overlays]

@@ -110,7 +110,7 @@ def test_a_changed_run_retrains_itself_and_its_students_alone(copy):
     assert trained(copy.planned(config=config)) == results_of("rnn-0")
     config = overlay(copy, runs={"dnn": {"training": {"epochs": 1}}})
     expected = results_of("dnn") | results_of("rnn-t2-pretrain")
-    assert trained(copy.planned(config=config)) == expected | {"write_soft_targets:dnn:1:2"}
+    assert trained(copy.planned(config=config)) == expected | {"write_soft_targets:dnn:1:T2"}
 
 
 def test_a_new_run_retrains_nothing_that_exists(copy):
@@ -121,7 +121,7 @@ def test_a_new_run_retrains_nothing_that_exists(copy):
         },
         tables={"table1": {"runs": ["dnn", "rnn-0", "rnn-t2-pretrain", "dnn-t5"]}},
     )
-    new = results_of("dnn-t5") | {"write_soft_targets:rnn-0:1:5"}
+    new = results_of("dnn-t5") | {"write_soft_targets:rnn-0:1:T5"}
     assert trained(copy.planned(config=config)) == new
 
 
@@ -144,7 +144,7 @@ def test_a_pretrained_run_goes_on_from_its_soft_twin_with_the_same_result(copy):
 def test_an_ensemble_teaches_with_a_cache_of_each_member(copy):
     run = {"network": "dnn", "targets": "soft", "teacher": ["dnn", "rnn-0"], "temperature": 2}
     config = overlay(copy, runs={"both": run}, tables={"table1": {"runs": ["both"]}})
-    new = results_of("both") | {"write_soft_targets:rnn-0:1:2"}
+    new = results_of("both") | {"write_soft_targets:rnn-0:1:T2"}
     assert trained(copy.planned(config=config)) == new
 
 
@@ -173,7 +173,7 @@ def test_a_run_that_diverges_leaves_a_gap_and_stops_nothing_else(copy):
     assert "Nothing to be done" in copy.run(config=config).stdout
     training["learning_rate"] = 0.01
     config = overlay(copy, runs=runs, tables={"table1": {"runs": names}})
-    expected = results_of("wild") | results_of("learner") | {"write_soft_targets:wild:1:1"}
+    expected = results_of("wild") | results_of("learner") | {"write_soft_targets:wild:1:T1"}
     assert trained(copy.planned(config=config)) == expected
 
 
@@ -182,7 +182,7 @@ def test_a_study_laid_over_another_adds_its_table_alone(copy):
     jobs = copy.planned("--configfile", TINY, weak, config=None)
     new = set().union(*(results_of(f"weak-t{t}-{how}") for t in (1, 2) for how in HOWS))
     new |= results_of("dnn-weak") | results_of("rnn2-0")
-    assert trained(jobs) == new | {f"write_soft_targets:dnn-weak:1:{t}" for t in (1, 2)}
+    assert trained(jobs) == new | {f"write_soft_targets:dnn-weak:1:T{t}" for t in (1, 2)}
     assert jobs - trained(jobs) == {
         "make_table:weak",
         "test_significance:weak",
@@ -206,6 +206,45 @@ def test_a_sweep_over_the_share_of_the_speakers(copy):
     hours = {row["run"]: float(row["x"]) for row in points}
     assert 0.2 * hours["rnn-t2-pretrain"] < hours["half"] < 0.8 * hours["rnn-t2-pretrain"]
     assert all(float(row["wer"]) > 0 and float(row["cv_fa"]) > 0 for row in points)
+
+
+def test_a_recurrent_teacher_of_adapted_features(copy):
+    training = {"batch": 64, "streams": 4, "epochs": 3}
+    small = {"kind": "dnn", "input": "fmllr", "layers": 1, "units": 32, "lda": None}
+    blstm = {"kind": "blstm", "input": "fmllr", "units": 24, "splice": 1, "below": [32]}
+    soft = {"network": "small", "targets": "soft", "teacher": "rnn"}
+    config = overlay(
+        copy,
+        hmm={
+            "stages": ["mono", "tri1", "tri2b", "tri3b"],
+            "tri3b": {"tree": {"leaves": 100}, "gaussians": 600},
+        },
+        decoding={"lattice_beam": None},
+        networks={
+            "small": {**small, "training": training},
+            "blstm": {**blstm, "training": training},
+        },
+        runs={
+            "rnn": {"network": "blstm", "targets": "hard"},
+            "one": {**soft, "soft_targets": {"most": 1}},
+            "most": {**soft, "soft_targets": {"mass": 0.9}},
+        },
+        tables={
+            "table1": None,
+            "small": {"runs": ["tri3b", "rnn", "one", "most"], "columns": ["cache_bytes"]},
+        },
+    )
+    jobs = trained(copy.planned(config=config))
+    assert {f"write_soft_targets:rnn:1:T1-{kind}" for kind in ("most1", "mass0.9")} <= jobs
+    assert not {job for job in jobs if job.startswith(("extract", "train_mono", "align"))}
+    copy.run(config=config)
+    table = {row["run"]: row for row in csv.DictReader(open(copy.results / "tables/small.csv"))}
+    assert all(float(row["wer"]) < 95 for row in table.values())
+    assert float(table["one"]["cache_bytes"]) == 2 + 3
+    assert float(table["most"]["cache_bytes"]) > 2 + 3 * 1.5
+    for name in ("train", "dev", "test"):
+        assert (copy.results / "features" / name / "cmvn_fmllr.scp").is_file()
+    assert "Nothing to be done" in copy.run(config=config).stdout
 
 
 def test_another_lattice_beam_makes_the_lattices_alone(copy):

@@ -1,0 +1,34 @@
+"""Write the features of a set adapted to its speakers, for networks to read."""
+
+from pathlib import Path
+
+import torch
+
+from darkknowledge.adaptation import (
+    System,
+    adapt_system,
+    adapt_to_alignments,
+    write_adapted_features,
+)
+from darkknowledge.datadir import read_table
+from darkknowledge.decoding import Graph
+from darkknowledge.files import read_json
+from darkknowledge.hmm.options import SatOptions
+from darkknowledge.progress import start_logging
+
+start_logging(snakemake.log[0])
+torch.set_num_threads(1)
+given, made = snakemake.input, snakemake.output
+system = System(
+    given.model,
+    given.features,
+    given.cmvn,
+    read_table(given.utt2spk),
+    SatOptions(**snakemake.params.adaptation),
+)
+if "alignments" in given.keys():
+    adapt_to_alignments(system, given.alignments)
+else:
+    graph = Graph(Path(given.graph).parent)
+    adapt_system(system, graph, read_json(given.tuning), snakemake.threads)
+write_adapted_features(system, made.fmllr[1], made.cmvn[1])
