@@ -1,10 +1,7 @@
 """Files of lattices and of n-best lists."""
 
-import io
 import json
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,13 +11,10 @@ import numpy as np
 from darkknowledge.errors import DataError
 from darkknowledge.files import atomic_write, write_lines
 from darkknowledge.lattices.paths import ARC, Lattice, LatticePath
+from darkknowledge.zipped import DAMAGE, add_array, load_array, member
 
 VERSION = 1
 INDEX = "lattices.json"
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError, RuntimeError,
-    TypeError, ValueError,
-)  # fmt: skip
 
 
 def write_lattices(path: str | Path, lattices: Iterable[tuple[str, Lattice]]) -> int:
@@ -55,23 +49,11 @@ def write_lattices(path: str | Path, lattices: Iterable[tuple[str, Lattice]]) ->
                 for field in fields(Lattice)
                 if field.name not in ("arcs", "words")
             }
-            _add(archive, f"{utterance}/arcs.npy", lattice.arcs)
-            _add(archive, f"{utterance}/words.npy", np.array(lattice.words, dtype=np.str_))
+            add_array(archive, f"{utterance}/arcs.npy", lattice.arcs)
+            add_array(archive, f"{utterance}/words.npy", np.array(lattice.words, dtype=np.str_))
         content = {"version": VERSION, "lattices": described}
-        archive.writestr(_member(INDEX), json.dumps(content, sort_keys=True))
+        archive.writestr(member(INDEX), json.dumps(content, sort_keys=True))
     return len(described)
-
-
-def _member(name: str) -> zipfile.ZipInfo:
-    # a fixed date: the same lattices give the same bytes
-    member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-    member.compress_type = zipfile.ZIP_DEFLATED
-    return member
-
-
-def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    with archive.open(_member(name), "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def read_lattices(path: str | Path) -> Iterator[tuple[str, Lattice]]:
@@ -94,26 +76,21 @@ def read_lattices(path: str | Path) -> Iterator[tuple[str, Lattice]]:
         version, described = content["version"], sorted(content["lattices"].items())
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{damaged} ({error})") from None
     if version != VERSION:
         raise DataError(f"{path}: version {version}, expected {VERSION}; delete and run snakemake")
     with archive:
         for utterance, rest in described:
             try:
-                arcs = _load(archive, f"{utterance}/arcs.npy")
-                words = tuple(_load(archive, f"{utterance}/words.npy").tolist())
+                arcs = load_array(archive, f"{utterance}/arcs.npy")
+                words = tuple(load_array(archive, f"{utterance}/words.npy").tolist())
                 lattice = Lattice(arcs, words, **rest)
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 raise DataError(f"{damaged} ({utterance}: {error})") from None
             if not _sound(lattice):
                 raise DataError(f"{damaged} ({utterance}: its arcs make no lattice)")
             yield utterance, lattice
-
-
-def _load(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    # read as a whole: the checksum is compared at the end of the member
-    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
 
 
 def _sound(lattice: Lattice) -> bool:

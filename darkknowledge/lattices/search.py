@@ -218,7 +218,7 @@ class LatticeSearch:
             np.searchsorted(used, target),
             word,
             mark,
-            self.fst.ilabel[arc] > 0,
+            self.fst.ilabel[arc].astype(np.int64) - 1,
             np.stack([graph, cost - graph], axis=1),
         )
         return lattice, reached_final

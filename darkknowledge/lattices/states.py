@@ -25,8 +25,8 @@ class StateLattice:
         Most arcs on a path from the start; states are numbered by level.
     source, target, word, mark : int arrays (A,)
         `word` is 0 and `mark` is 0 where none begins.
-    emits : bool array (A,)
-        Whether the arc consumes a frame.
+    pdf : int array (A,)
+        Of the frame that the arc consumes, -1 where it consumes none.
     cost : float64 array (A, 2)
         Graph and acoustic cost.
     """
@@ -38,8 +38,13 @@ class StateLattice:
     target: np.ndarray
     word: np.ndarray
     mark: np.ndarray
-    emits: np.ndarray
+    pdf: np.ndarray
     cost: np.ndarray
+
+    @property
+    def emits(self) -> np.ndarray:
+        """Whether each arc consumes a frame."""
+        return self.pdf >= 0
 
     @property
     def num_states(self) -> int:
@@ -59,7 +64,7 @@ def make_state_lattice(
     target: np.ndarray,
     word: np.ndarray,
     mark: np.ndarray,
-    emits: np.ndarray,
+    pdf: np.ndarray,
     cost: np.ndarray,
 ) -> StateLattice:
     """Number the states of an acyclic transducer by level; see `StateLattice`."""
@@ -77,7 +82,7 @@ def make_state_lattice(
         target=target[by_source],
         word=word[by_source],
         mark=mark[by_source],
-        emits=emits[by_source],
+        pdf=pdf[by_source],
         cost=cost[by_source],
     )
 

@@ -237,7 +237,7 @@ def word_arcs(
         target=target,
         word=word,
         mark=np.zeros_like(word),
-        emits=np.zeros(len(word), bool),
+        pdf=np.full(len(word), -1),
         cost=cost,
     )
     along = viterbi(plain)

@@ -1,0 +1,79 @@
+"""Sums over all paths of lattices, in the log semiring, and expectations under them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from darkknowledge.sequence.lattices import LatticeBatch, Sweep
+
+
+@dataclass(frozen=True)
+class PathSums:
+    """What the paths of each utterance of a batch sum up to.
+
+    Attributes
+    ----------
+    total : float64 array (U,)
+        Logarithm of the sum of the paths' weights.
+    posterior : float64 array (A,)
+        Share of the paths that take an arc.
+    expected : float64 array (U,)
+        Mean of the paths' sums of gains.
+    excess : float64 array (A,)
+        By how much the paths through an arc gain more than all, on the mean.
+    """
+
+    total: np.ndarray
+    posterior: np.ndarray
+    expected: np.ndarray
+    excess: np.ndarray
+
+
+def sum_paths(batch: LatticeBatch, weight: np.ndarray, gain: np.ndarray) -> PathSums:
+    """Sum over the paths of each lattice of a batch (Kaldi's LatticeForwardBackwardMpeVariants).
+
+    Parameters
+    ----------
+    batch : LatticeBatch
+    weight : float array (A,)
+        Logarithm of each arc's weight; a path's weight is the product of its arcs'.
+    gain : float array (A,)
+        What each arc adds to the gain of a path.
+
+    Returns
+    -------
+    PathSums
+    """
+    ahead, gained = _pass(batch.forwards, batch.source, batch.first, batch.num_states, weight, gain)
+    behind, coming = _pass(
+        batch.backwards, batch.target, batch.last, batch.num_states, weight, gain
+    )
+    total, expected = ahead[batch.last], gained[batch.last]
+    source, target, utterance = batch.source, batch.target, batch.utterance
+    posterior = np.exp(ahead[source] + weight + behind[target] - total[utterance])
+    excess = gained[source] + gain + coming[target] - expected[utterance]
+    return PathSums(total, posterior, expected, excess)
+
+
+def _pass(
+    sweep: Sweep,
+    near: np.ndarray,
+    starts: np.ndarray,
+    num_states: int,
+    weight: np.ndarray,
+    gain: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum weights, and average gains, from the starts to every state, level by level."""
+    near, weight, gain = near[sweep.order], weight[sweep.order], gain[sweep.order]
+    logsum = np.full(num_states, -np.inf)
+    mean = np.zeros(num_states)
+    logsum[starts] = 0.0
+    for part, heads, owner, states in sweep.levels:
+        before = near[part]
+        value = logsum[before] + weight[part]
+        highest = np.maximum.reduceat(value, heads)
+        share = np.exp(value - highest[owner])
+        mass = np.add.reduceat(share, heads)
+        logsum[states] = highest + np.log(mass)
+        mean[states] = np.add.reduceat(share * (mean[before] + gain[part]), heads) / mass
+    return logsum, mean
