@@ -108,8 +108,7 @@ class System:
             If there are none.
         """
         hmm = self.hmm
-        silent = np.zeros(hmm.num_pdfs, dtype=bool)
-        silent[hmm.tuples[np.isin(hmm.tuples[:, 0], hmm.phones.silence), 2]] = True
+        silent = hmm.silent_pdfs
         posteriors_from = hmm.mixtures if self.transforms else hmm.independent
         by_speaker: dict[str, list] = {}
         for utterance, matrix in self.adapted():

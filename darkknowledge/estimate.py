@@ -71,6 +71,7 @@ def count_jobs(study: Study) -> dict[str, int]:
     networks = len(study.needed_runs) * len(study.seeds)
     compared = sum(bool(study.network_runs(table)) for table in study.tables)
     systems = stages + len(study.shown_runs) * len(study.seeds)
+    searched = set(study.lattice_runs)
     jobs = {
         "make_language": 1,
         "make_set": 3,
@@ -84,7 +85,9 @@ def count_jobs(study: Study) -> dict[str, int]:
         "make_graph": stages,
         "train_network": networks,
         "write_soft_targets": len(study.caches) * len(study.seeds),
-        "tune_decoding": systems,
+        "make_competitor_graph": int(bool(searched)),
+        "make_training_lattices": len(searched) * len(study.seeds),
+        "tune_decoding": systems + len(searched - set(study.shown_runs)) * len(study.seeds),
         "decode": systems,
         "make_lattices": systems if study.decoding.lattice_beam is not None else 0,
         "test_significance": sum(bool(table.compared) for table in study.tables.values()),

@@ -86,7 +86,15 @@ def reference() -> str:
     for model in get_args(get_args(CorpusOptions)[0]):
         kind = get_args(model.model_fields["kind"].annotation)[0]
         lines += _section(f"corpora.*name* of kind {kind}", model)
-    for key in ("features", "hmm", "language_model", "graph", "decoding", "soft_targets"):
+    for key in (
+        "features",
+        "hmm",
+        "language_model",
+        "graph",
+        "decoding",
+        "soft_targets",
+        "sequence",
+    ):
         lines += _section(key, annotations[key])
     for model in get_args(get_args(NetworkOptions)[0]):
         kind = get_args(model.model_fields["kind"].annotation)[0]

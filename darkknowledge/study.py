@@ -19,7 +19,9 @@ from darkknowledge.graph.options import DecodingOptions, GraphOptions, LanguageM
 from darkknowledge.hmm.options import STAGES, HmmOptions
 from darkknowledge.networks.options import (
     FINETUNING,
+    SEQUENCE,
     NetworkOptions,
+    SequenceOptions,
     SoftTargetOptions,
     TargetOptions,
     TrainingOptions,
@@ -64,6 +66,11 @@ class Run(TargetOptions):
         description="Training options that differ from those of the network's entry.",
     )
 
+    start: str | None = Field(
+        default=None,
+        description="Name of the run of the same network from whose weights this one starts, "
+        "seed by seed; it needs it for `smbr` and `mmi`, whose lattices that run makes.",
+    )
     soft_targets: dict[str, Any] = Field(
         default_factory=dict,
         description="Storage options of the soft targets of this run that differ from the "
@@ -74,6 +81,11 @@ class Run(TargetOptions):
     def teachers(self) -> list[str]:
         """List the names of the teachers; there is none on hard targets."""
         return _names(self.teacher)
+
+    @property
+    def before(self) -> list[str]:
+        """List the names of the runs that are trained before this one."""
+        return [*self.teachers, *_names(self.start)]
 
 
 class Table(Options):
@@ -158,6 +170,9 @@ class Top(Options):
     graph: dict[str, Any] = Field(default_factory=dict, description="Decoding graph.")
     decoding: dict[str, Any] = Field(default_factory=dict, description="Decoding.")
     soft_targets: dict[str, Any] = Field(default_factory=dict, description="Soft-target caches.")
+    sequence: dict[str, Any] = Field(
+        default_factory=dict, description="Lattices of sequence training."
+    )
     networks: dict[str, Any] = Field(description="Networks by name; see the kinds below.")
     runs: dict[str, Any] = Field(description="Runs by name.")
     tables: dict[str, Any] = Field(
@@ -195,6 +210,7 @@ class Study:
     graph: GraphOptions
     decoding: DecodingOptions
     soft_targets: SoftTargetOptions
+    sequence: SequenceOptions
     networks: dict[str, BaseModel]
     runs: dict[str, Run]
     training: dict[str, TrainingOptions]
@@ -246,7 +262,7 @@ class Study:
         spec = self.runs[run]
         targets = plain(spec)
         share = {"speakers": targets.pop("speakers")} if "speakers" in targets else {}
-        for key in ("network", "teacher", "label", "training", "soft_targets"):
+        for key in ("network", "teacher", "label", "start", "training", "soft_targets"):
             targets.pop(key, None)
         network = plain(self.networks[spec.network])
         network.pop("training", None)
@@ -270,6 +286,7 @@ class Study:
             "graph": plain(self.graph),
             "decoding": plain(self.decoding),
             "soft_targets": plain(self.soft_targets),
+            "sequence": plain(self.sequence),
             "networks": {name: plain(network) for name, network in self.networks.items()},
             "runs": {name: plain(run) for name, run in self.runs.items()},
             "tables": {name: table.runs for name, table in self.tables.items()},
@@ -293,20 +310,27 @@ class Study:
         return list(dict.fromkeys([*self.table_runs, *swept]))
 
     def teachers(self) -> list[str]:
-        """List the runs that teach a run of a table or sweep, directly or through others."""
-        found: dict[str, None] = {}
-        waiting = list(self.shown_runs)
-        while waiting:
-            for teacher in self.runs[waiting.pop(0)].teachers:
-                if teacher not in found:
-                    found[teacher] = None
-                    waiting.append(teacher)
-        return list(found)
+        """List the runs that teach a run that is trained."""
+        names = (teacher for run in self.needed_runs for teacher in self.runs[run].teachers)
+        return list(dict.fromkeys(names))
 
     @property
     def needed_runs(self) -> list[str]:
-        """List the runs that are trained: those that are shown, and all that teach them."""
-        return list(dict.fromkeys([*self.shown_runs, *self.teachers()]))
+        """List the runs that are trained: those that are shown, and all that come before them."""
+        found = dict.fromkeys(self.shown_runs)
+        waiting = list(found)
+        while waiting:
+            for run in self.runs[waiting.pop(0)].before:
+                if run not in found:
+                    found[run] = None
+                    waiting.append(run)
+        return list(found)
+
+    @property
+    def lattice_runs(self) -> list[str]:
+        """List the runs that make lattices for the sequence training of another."""
+        learnt = (self.runs[run] for run in self.needed_runs)
+        return list(dict.fromkeys(run.start for run in learnt if run.targets in SEQUENCE))
 
     def first_phase(self, run: str) -> str | None:
         """Name the run whose training is the first phase of this one's, if the study shows one.
@@ -328,6 +352,7 @@ class Study:
             spec.temperature,
             spec.student_temperature,
             spec.speakers,
+            spec.start,
             self.stored[run],
             self.training[run].model_dump(exclude=set(FINETUNING)),
         )
@@ -496,10 +521,10 @@ def _check_cycles(checker: _Checker, runs: dict[str, Run]) -> None:
     def follow(name: str, chain: list[str]) -> None:
         if name in chain:
             names = " -> ".join([*chain[chain.index(name) :], name])
-            checker.add(f"runs.{name}.teacher", f"a cycle of teachers: {names}")
+            checker.add(f"runs.{name}.teacher", f"a cycle of teachers and starts: {names}")
         elif name in runs and name not in done:
-            for teacher in runs[name].teachers:
-                follow(teacher, [*chain, name])
+            for run in runs[name].before:
+                follow(run, [*chain, name])
             done.add(name)
 
     for start in runs:
@@ -521,9 +546,13 @@ def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, name
         targets = value.get("targets", "hard")
         if targets == "hard" and teacher is not None:
             checker.add(f"{path}.teacher", "a run on hard targets has no teacher; remove the key")
-        if targets != "hard" and teacher is None:
+        if targets not in ("hard", *SEQUENCE) and teacher is None:
             checker.add(
                 f"{path}.teacher", f"missing; targets '{targets}' are learnt from a teacher"
+            )
+        if targets in SEQUENCE and value.get("start") is None:
+            checker.add(
+                f"{path}.start", f"missing; targets '{targets}' need a run that makes the lattices"
             )
         if targets in ("hard", "logits") and value.get("soft_targets"):
             checker.add(f"{path}.soft_targets", f"no effect on targets '{targets}'; remove the key")
@@ -547,6 +576,28 @@ def _check_chunks(
         checker.add(
             f"runs.{name}.training.frames",
             f"{training.frames}; a network of kind blstm reads whole utterances: remove it",
+        )
+
+
+def _check_start(checker: _Checker, name: str, runs: Mapping[str, Run]) -> None:
+    run = runs[name]
+    if run.start is None or not checker.named(f"runs.{name}.start", run.start, runs, "run"):
+        return
+    network = runs[run.start].network
+    if network != run.network:
+        checker.add(
+            f"runs.{name}.start",
+            f"{run.start!r} has the network {network!r}, this run {run.network!r}: give both one",
+        )
+
+
+def _check_update(
+    checker: _Checker, name: str, training: TrainingOptions, network: NetworkOptions
+) -> None:
+    if training.update != "all" and network.kind != "highway":
+        checker.add(
+            f"runs.{name}.training.update",
+            f"'{training.update}'; a network of kind {network.kind} has no gates",
         )
 
 
@@ -637,6 +688,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             "graph": GraphOptions,
             "decoding": DecodingOptions,
             "soft_targets": SoftTargetOptions,
+            "sequence": SequenceOptions,
         }.items()
     }
     typed_networks = {
@@ -676,8 +728,11 @@ def load_study(config: Mapping[str, Any]) -> Study:
                 training[key] = merged
                 _check_initialisation(checker, key, merged, network)
                 _check_chunks(checker, key, merged, network)
+                _check_update(checker, key, merged, network)
     if not runs:
         checker.add("runs", "empty; a study trains at least one run")
+    for key in typed_runs:
+        _check_start(checker, key, typed_runs)
     _check_cycles(checker, typed_runs)
 
     typed_tables: dict[str, Table] = {}

@@ -45,6 +45,8 @@ class Objective:
     student_temperature: float = 1.0
     fresh_output: bool = False
 
+    reads_lattices = False
+
     def loss(self, logits: Tensor, labels: Tensor, soft: Tensor | None = None) -> Tensor:
         """Compute the loss summed over frames.
 
@@ -73,6 +75,10 @@ class Objective:
                 logits, labels, reduction="sum"
             )
         return total
+
+    def measured(self) -> dict[str, float]:
+        """Return what was measured besides the loss: nothing."""
+        return {}
 
     @property
     def has_teacher(self) -> bool:
@@ -121,10 +127,16 @@ class LogitMatching:
     fresh_output: bool = False
     has_teacher: bool = True
 
+    reads_lattices = False
+
     def loss(self, logits: Tensor, labels: Tensor, soft: Tensor | None = None) -> Tensor:
         """Compute the loss summed over frames from teacher's logits ``soft`` of zero mean."""
         centred = logits - logits.mean(1, keepdim=True)
         return 0.5 * (centred - soft).square().sum()
+
+    def measured(self) -> dict[str, float]:
+        """Return what was measured besides the loss: nothing."""
+        return {}
 
     def floor(self, teacher: Teacher | None) -> float:
         """Return what the loss per frame cannot fall below."""

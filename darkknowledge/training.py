@@ -27,6 +27,7 @@ from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import (
     FINETUNING,
+    SEQUENCE,
     NetworkOptions,
     TargetOptions,
     TrainingOptions,
@@ -34,8 +35,13 @@ from darkknowledge.networks.options import (
 from darkknowledge.networks.rbm import pretrain_stack
 from darkknowledge.networks.registry import build_network, count_parameters
 from darkknowledge.progress import Stopwatch, logger
-from darkknowledge.soft_targets import Cache, open_cache
+from darkknowledge.sequence.batches import utterance_batches
+from darkknowledge.sequence.files import TrainingLattices
+from darkknowledge.sequence.objective import SequenceObjective, sequence_objective
+from darkknowledge.soft_targets import Cache, file_digest, open_cache
 from darkknowledge.targets import Objective, Phase, objectives
+
+Objectives = Phase | SequenceObjective
 
 CHECK_EVERY = 100
 REPORT_SECONDS = 30
@@ -208,12 +214,33 @@ def _batches(
             yield logits.float(), batch.frames
 
 
+def _examples(
+    network: AcousticNetwork,
+    data: FrameSet,
+    objective: Objectives,
+    lattices: TrainingLattices | None,
+    order: np.random.Generator | None,
+    sizes: Sequence[int | None],
+    bf16: bool = False,
+) -> Iterator[tuple[Tensor, Tensor, tuple]]:
+    """Yield logits (B, pdfs), the frames (B,) they label, and what else the objective asks for."""
+    if objective.reads_lattices:
+        for logits, frames, read in utterance_batches(
+            network, data, lattices, order, sizes[0], bf16
+        ):
+            yield logits, frames, (read,)
+        return
+    for logits, frames in _batches(network, data, order, sizes, bf16):
+        yield logits, frames, ()
+
+
 @torch.no_grad()
 def evaluate(
     network: AcousticNetwork,
     data: FrameSet,
-    objective: Phase,
+    objective: Objectives,
     teacher: TeacherTargets | None = None,
+    lattices: TrainingLattices | None = None,
 ) -> Score:
     """Measure a network on a set.
 
@@ -222,9 +249,11 @@ def evaluate(
     network : AcousticNetwork
     data : FrameSet
         On the network's device.
-    objective : Objective or LogitMatching
+    objective : Objective, LogitMatching or SequenceObjective
     teacher : TeacherTargets or None
         Needed if the objective has soft targets.
+    lattices : TrainingLattices or None
+        Needed if the objective reads them; utterances without one are then left out.
 
     Returns
     -------
@@ -235,12 +264,14 @@ def evaluate(
         "streams": (SCORING_STREAMS, SCORING_CHUNK),
         "utterances": (SCORING_UTTERANCES, None),
     }
+    size = (SCORING_UTTERANCES,) if objective.reads_lattices else sizes[network.feed]
     score = Score(0.0, 0.0, 0.0, 0, objective.floor(teacher))
-    for logits, frames in _batches(network, data, None, sizes[network.feed]):
+    for logits, frames, more in _examples(network, data, objective, lattices, None, size):
         labels = data.labels[frames]
         hard = torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-        if objective.has_teacher:
-            score.loss += objective.loss(logits, labels, teacher.dense(frames)).item()
+        if objective.has_teacher or more:
+            soft = teacher.dense(frames) if objective.has_teacher else None
+            score.loss += objective.loss(logits, labels, soft, *more).item()
         else:
             score.loss += objective.hard * hard
         score.cross_entropy += hard
@@ -262,6 +293,8 @@ class Trainer:
     teachers : tuple of (TeacherTargets or None)
         For the two sets.
     seed : int
+    lattices : TrainingLattices or None
+        Of both sets, for objectives that read them.
     """
 
     def __init__(
@@ -273,6 +306,7 @@ class Trainer:
         cv: FrameSet,
         teachers: tuple[TeacherTargets | None, TeacherTargets | None],
         seed: int,
+        lattices: TrainingLattices | None = None,
     ):
         self.run = run
         self.network = network
@@ -281,7 +315,11 @@ class Trainer:
         self.cv = cv
         self.teachers = teachers
         self.seed = seed
-        self.weights = list(network.parameters())
+        self.lattices = lattices
+        self.weights = network.part(options.update)
+        network.requires_grad_(False)
+        for weight in self.weights:
+            weight.requires_grad_()
         self.optimiser = self._optimiser()
         self.rows: list[dict[str, Any]] = []
         self.first = 0
@@ -301,7 +339,7 @@ class Trainer:
             "or `clip`"
         )
 
-    def epoch(self, objective: Phase, phase: int, epoch: int, learning_rate: float) -> Score:
+    def epoch(self, objective: Objectives, phase: int, epoch: int, learning_rate: float) -> Score:
         """Train for one epoch; return the measurements on the way."""
         options = self.options
         for group in self.optimiser.param_groups:
@@ -312,6 +350,8 @@ class Trainer:
             "streams": (options.streams, options.frames),
             "utterances": (options.streams, None),
         }[self.network.feed]
+        if objective.reads_lattices:
+            sizes = (options.streams, None)
         # The frames of a full minibatch: a smaller one, such as the last, moves less far.
         # Without a number of steps they are the frames of utterances of mean length.
         mean_length = len(self.train) / len(self.train.lengths)
@@ -322,11 +362,11 @@ class Trainer:
         began = reported = time.perf_counter()
         done = 0
         bf16 = options.precision == "bf16"
-        batches = _batches(self.network, self.train, order, sizes, bf16)
-        for number, (logits, frames) in enumerate(batches, 1):
+        examples = _examples(self.network, self.train, objective, self.lattices, order, sizes, bf16)
+        for number, (logits, frames, more) in enumerate(examples, 1):
             labels = self.train.labels[frames]
             soft = self.teachers[0].dense(frames) if objective.has_teacher else None
-            loss = objective.loss(logits, labels, soft)
+            loss = objective.loss(logits, labels, soft, *more)
             self.optimiser.zero_grad()
             (loss / size).backward()
             if options.clip is not None:
@@ -355,9 +395,9 @@ class Trainer:
             raise self.fail(objective.name, epoch, learning_rate, "the loss is not a number")
         return Score(loss_sum, math.nan, correct_sum, done, floor)
 
-    def cross_validate(self, objective: Phase) -> Score:
+    def cross_validate(self, objective: Objectives) -> Score:
         """Measure the objective on the cross-validation set."""
-        return evaluate(self.network, self.cv, objective, self.teachers[1])
+        return evaluate(self.network, self.cv, objective, self.teachers[1], self.lattices)
 
     def snapshot(self) -> dict[str, Any]:
         """Copy the weights and the optimiser's state."""
@@ -447,7 +487,7 @@ class Trainer:
         self.first = 1
         logger.info("%s seed %d: goes on from %s", self.run, self.seed, model)
 
-    def run_phases(self, phases: Sequence[Phase], checkpoint: Path) -> list[dict[str, Any]]:
+    def run_phases(self, phases: Sequence[Objectives], checkpoint: Path) -> list[dict[str, Any]]:
         """Train through all phases, from the checkpoint if there is one.
 
         After each epoch the state is kept in ``checkpoint``; an initialisation that is
@@ -488,9 +528,12 @@ class Trainer:
                 state["epoch"] += 1
                 epoch, rate = state["epoch"], halving.learning_rate
                 began = time.perf_counter()
+                objective.measured()
                 score = self.epoch(objective, phase, epoch, rate)
                 speed = score.frames / (time.perf_counter() - began)
+                seen = {f"train_{key}": value for key, value in objective.measured().items()}
                 cv = self.cross_validate(objective)
+                seen |= {f"cv_{key}": value for key, value in objective.measured().items()}
                 if not math.isfinite(cv.mean_loss) or score.mean_loss > DIVERGED * state["start"]:
                     raise self.fail(
                         objective.name,
@@ -514,6 +557,7 @@ class Trainer:
                         "cv_loss": cv.mean_loss,
                         "cv_ce": cv.mean_cross_entropy,
                         "cv_fa": cv.accuracy,
+                        **seen,
                         "accepted": accepted,
                     }
                 )
@@ -591,6 +635,20 @@ def _first_phase(learnt: Mapping[str, Any]) -> dict[str, Any]:
     return {**learnt, "targets": targets, "training": training}
 
 
+def _take_weights(network: AcousticNetwork, model: str | Path, run: str) -> None:
+    """Give a network the weights, and the fixed input transform, of a trained one like it."""
+    weights = load_network(model)[0].state_dict()
+    own = network.state_dict()
+    shapes = [{k: tuple(v.shape) for k, v in state.items()} for state in (own, weights)]
+    if shapes[0] != shapes[1]:
+        other = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[0]
+        raise DataError(
+            f"{model}: cannot be where {run} starts: its network differs ({other[0]} of shape "
+            f"{other[1]} in one of them); both need the same network, input and pdfs"
+        )
+    network.load_state_dict(weights)
+
+
 def log_priors(labels: Tensor, num_pdfs: int) -> Tensor:
     """Return the natural logarithms (pdfs,) of the pdfs' shares of an alignment.
 
@@ -613,6 +671,8 @@ def train_network(
     state: str | Path,
     soft_targets: Sequence[str | Path] = (),
     first_phase: Sequence[str | Path] = (),
+    start: str | Path | None = None,
+    lattices: str | Path | None = None,
     threads: int = 1,
 ) -> dict[str, Any]:
     """Train the network of a run.
@@ -642,6 +702,10 @@ def train_network(
     first_phase : sequence of path
         Model and metrics of a run on soft targets whose training is the first phase of this one;
         it is then not done again. The result is the same.
+    start : path, optional
+        Model of a network of the same kind and size whose weights this one starts with.
+    lattices : path, optional
+        Competing paths of the utterances of both sets, for `smbr` and `mmi`.
     threads : int
         Of torch on the CPU.
 
@@ -662,10 +726,17 @@ def train_network(
     network_options = TypeAdapter(NetworkOptions).validate_python(options["network"])
     target_options = TargetOptions(**options.get("targets", {}))
     training_options = TrainingOptions(**options.get("training", {}))
-    phases = objectives(target_options)
     train_frames = gather_frames("training set", *train, num_pdfs)
     cv_frames = gather_frames("cross-validation set", *cv, num_pdfs)
     caches = [open_cache(path, target_options.cache_temperature, num_pdfs) for path in soft_targets]
+    opened = None if lattices is None else TrainingLattices(lattices)
+    prior = log_priors(train_frames.labels, num_pdfs)
+    if target_options.targets in SEQUENCE:
+        if opened is None:
+            raise DataError(f"{run}: targets '{target_options.targets}' need lattices")
+        phases = [sequence_objective(target_options, opened.search, prior, bool(caches))]
+    else:
+        phases = objectives(target_options)
     if not caches and any(phase.has_teacher for phase in phases):
         raise DataError(
             f"{run}: targets '{target_options.targets}' need a soft-target cache; give a teacher"
@@ -680,6 +751,11 @@ def train_network(
         "train": train_frames.digest(),
         "cv": cv_frames.digest(),
         "soft_targets": [cache.header["payload_sha256"] for cache in caches],
+        **{
+            name: file_digest(path)
+            for name, path in (("start", start), ("lattices", lattices))
+            if path is not None
+        },
     }
     ground = {"threads": threads, "torch": torch.__version__, "device": device.type}
     checkpoint = Path(state) / f"{state_key({**learnt, **ground})}.checkpoint"
@@ -687,6 +763,9 @@ def train_network(
     network.estimate(
         train_frames.features, train_frames.first, train_frames.last, train_frames.labels
     )
+    if start is not None:
+        _take_weights(network, start, run)
+        training_options = training_options.model_copy(update={"initialisation": "random"})
     network.to(device)
     teachers = (None, None)
     if caches:
@@ -699,6 +778,7 @@ def train_network(
         cv_frames.to(device),
         teachers,
         seed,
+        opened,
     )
     logger.info(
         "%s seed %d: %s with %d parameters, %d training and %d cross-validation frames, %d pdfs",
@@ -747,7 +827,7 @@ def train_network(
         model,
         network,
         options["network"],
-        log_priors(train_frames.labels, num_pdfs),
+        prior,
         {
             "run": run,
             "seed": seed,

@@ -7,6 +7,7 @@ without those that equal their default, so that a new option changes no run that
 from darkknowledge.fingerprint import fingerprint
 from darkknowledge.locks import remove_stale_locks
 from darkknowledge.hmm.options import STAGES
+from darkknowledge.networks.options import SEQUENCE
 from darkknowledge.papers import PAPERS
 from darkknowledge.study import plain
 
@@ -112,6 +113,17 @@ def first_phase(wildcards):
     run = study.first_phase(wildcards.run)
     folder = f"{R}/networks/{run}/seed{wildcards.seed}"
     return [f"{folder}/model.pt", f"{folder}/metrics.jsonl"] if run else []
+
+
+def start(wildcards):
+    """Name the model from whose weights a run starts, and the lattices of a sequence training."""
+    run = study.runs[wildcards.run]
+    named = {}
+    if run.start:
+        named["start"] = f"{R}/networks/{run.start}/seed{wildcards.seed}/model.pt"
+    if run.targets in SEQUENCE:
+        named["lattices"] = f"{R}/sequence/{run.start}/seed{wildcards.seed}/lattices.npz"
+    return named
 
 
 def acoustic_model(wildcards):

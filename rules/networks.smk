@@ -1,7 +1,8 @@
 """Features, frame labels and soft targets to trained networks: teachers and students alike.
 
 Inputs: features/{train,dev}/{fbank,fmllr}.scp, alignments/{train,dev}/pdf.scp, the teachers'
-caches, the `soft` run that a `pretrain` run goes on from
+caches, the `soft` run that a `pretrain` run goes on from, the run that another one starts from and
+its lattices
 Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}
 """
 
@@ -9,6 +10,7 @@ Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}
 rule train_network:
     input:
         unpack(network_features),
+        unpack(start),
         train_alignments=f"{R}/alignments/train/pdf.scp",
         dev_alignments=f"{R}/alignments/dev/pdf.scp",
         hmm=f"{R}/hmm/{study.hmm.aligner}/model.npz",

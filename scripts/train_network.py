@@ -41,6 +41,8 @@ try:
         state=Path(made.model).parent / "state",
         soft_targets=list(given.soft_targets),
         first_phase=tuple(given.first_phase),
+        start=given.get("start"),
+        lattices=given.get("lattices"),
         threads=snakemake.threads,
     )
 except DivergenceError as error:

@@ -285,6 +285,13 @@ class HmmModel:
         return self.transition_target == self.states_of_phone[phones]
 
     @cached_property
+    def silent_pdfs(self) -> np.ndarray:
+        """Whether each pdf is a state of silence, bool (pdfs,)."""
+        silent = np.zeros(self.num_pdfs, dtype=bool)
+        silent[self.tuples[np.isin(self.tuples[:, 0], self.phones.silence), 2]] = True
+        return silent
+
+    @cached_property
     def transition_pdf(self) -> np.ndarray:
         """The pdf of each transition's source state, int32 (transitions,)."""
         return self.tuples[self.transition_owner, 2].astype(np.int32)

@@ -60,6 +60,12 @@ class AcousticNetwork(nn.Module):
         """Scale frames (..., D) to mean 0 and variance 1."""
         return (features + self.shift) * self.scale
 
+    def part(self, name: str) -> list[nn.Parameter]:
+        """List the weights of a part of the network, here only of ``all``."""
+        if name != "all":
+            raise ValueError(f"a network of kind {type(self).__name__} has no part {name!r}")
+        return list(self.parameters())
+
     def multiply_adds(self) -> int:
         """Count the multiply-adds of a frame: here each matrix once, the fixed transform too."""
         return sum(t.numel() for t in (*self.parameters(), *self.buffers()) if t.dim() == 2)

@@ -49,6 +49,12 @@ class Highway(WindowNetwork):
             for layer in (self.first, *self.hidden, *self.gates.values(), self.output):
                 nn.init.uniform_(layer.weight, -options.init, options.init, generator=generator)
 
+    def part(self, name: str) -> list[nn.Parameter]:
+        """List the weights of ``all``, of the ``gates``, or of ``gates+output``."""
+        if name == "all":
+            return super().part(name)
+        return [*self.gates.parameters(), *(self.output.parameters() if "output" in name else ())]
+
     def multiply_adds(self) -> int:
         """Count the multiply-adds of a frame: the gates once per hidden layer behind them."""
         gates = sum(gate.weight.numel() for gate in self.gates.values())

@@ -132,6 +132,11 @@ class TrainingOptions(Options):
         description="L2 penalty: this factor times the weight is added to its gradient. 0, as "
         "nnet1's default; the papers are silent.",
     )
+    update: Literal["all", "gates", "gates+output"] = Field(
+        default="all",
+        description="Weights that training changes: `gates`, those of a highway network's gates "
+        "alone; `gates+output`, and its output layer (1610.05812).",
+    )
     precision: Literal["float32", "bf16"] = Field(
         default="float32",
         description="Arithmetic of the matrix products in training. bf16 is faster on "
@@ -344,19 +349,22 @@ NetworkOptions = Annotated[
     DnnOptions | LstmOptions | BlstmOptions | HighwayOptions, Field(discriminator="kind")
 ]
 
+SEQUENCE = ("smbr", "mmi")
 SOFT_ONLY = ("temperature", "student_temperature")
 
 
 class TargetOptions(Options):
     """What a run is trained on."""
 
-    targets: Literal["hard", "soft", "reg", "pretrain", "logits"] = Field(
+    targets: Literal["hard", "soft", "reg", "pretrain", "logits", "smbr", "mmi"] = Field(
         default="hard",
         description="`hard`: the states of the forced alignment. `soft`: the teacher's "
         "posteriors. `reg`: both at once, alpha·hard + soft. `pretrain`: soft, then hard; the "
         "first phase is that of a `soft` run that is alike, where the study shows one. "
         "`logits`: the teacher's logits by squared error (Ba and Caruana, 1312.6184), which "
-        "1505.04630 tried and found worse; their cache holds 2 bytes per pdf and frame.",
+        "1505.04630 tried and found worse; their cache holds 2 bytes per pdf and frame. `smbr`, "
+        "`mmi`: whole utterances against the competing paths of lattices that the run in `start` "
+        "makes (1608.00892, section 2.3), plus `smoothing`.",
     )
     temperature: float = Field(
         default=1.0,
@@ -381,6 +389,18 @@ class TargetOptions(Options):
         description="Factor of the soft term in `reg`: T² of the teacher, as the latest text of "
         "1505.04630 has it, or 1, as its first version has it.",
     )
+    smoothing: float = Field(
+        default=0.2,
+        ge=0,
+        description="p of `smbr` and `mmi`: weight of the cross-entropy, with the teacher's soft "
+        "targets where there is a teacher, else with the alignment. 0.2 in 1608.00892.",
+    )
+    boost: float = Field(
+        default=0.0,
+        ge=0,
+        description="b of boosted `mmi` (Povey et al. 2008): what each correct frame takes off a "
+        "competing path's log weight; 0.1 is usual.",
+    )
     fresh_output: bool = Field(
         default=False,
         description="Whether the output layer starts afresh between the two phases of "
@@ -396,6 +416,8 @@ class TargetOptions(Options):
             "reg": (*SOFT_ONLY, "alpha", "scale"),
             "pretrain": (*SOFT_ONLY, "fresh_output"),
             "logits": (),
+            "smbr": (*SOFT_ONLY, "smoothing"),
+            "mmi": (*SOFT_ONLY, "smoothing", "boost"),
         }[self.targets]
         for name in TargetOptions.model_fields:
             if name != "targets" and name in self.model_fields_set and name not in used:
@@ -406,6 +428,20 @@ class TargetOptions(Options):
     def cache_temperature(self) -> float:
         """Temperature of the teacher's cache; infinite for logits, what soft targets tend to."""
         return math.inf if self.targets == "logits" else self.temperature
+
+
+class SequenceOptions(Options):
+    """The search for the competing paths of `smbr` and `mmi` (nnet1's make_denlats.sh).
+
+    Its language model is that of the words of the training set one by one, its scales are those
+    that dev chose for the run in `start`.
+    """
+
+    beam: float = Field(default=13.0, gt=0, description="Beam of the search, in scaled units.")
+    lattice_beam: float = Field(
+        default=7.0, gt=0, description="Paths that are worse than the best by more are left out."
+    )
+    max_active: int = Field(default=5000, ge=1, description="Most states alive per frame.")
 
 
 class SoftTargetOptions(Options):

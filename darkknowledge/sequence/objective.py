@@ -1,14 +1,15 @@
 """Sequence objectives: state-level minimum Bayes risk, and maximum mutual information."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from darkknowledge.networks.options import TargetOptions
 from darkknowledge.sequence.forward_backward import sum_paths
 from darkknowledge.sequence.lattices import LatticeBatch, TrainingLattice
 from darkknowledge.targets import Objective, Teacher
@@ -79,6 +80,16 @@ class SequenceObjective:
     def name(self) -> str:
         """Name of the phase."""
         return self.kind
+
+    def measured(self) -> dict[str, float]:
+        """Return the expected accuracy in per cent and the share of dropped frames; start anew."""
+        seen = Tally(**vars(self.tally))
+        self.tally.expected, self.tally.frames, self.tally.lacking = 0.0, 0, 0
+        frames = max(seen.frames, 1)
+        return {
+            "expected": 100 * seen.expected / frames,
+            "lacking": 100 * seen.lacking / frames,
+        }
 
     @property
     def has_teacher(self) -> bool:
@@ -172,6 +183,40 @@ class SequenceObjective:
         gradient[~there] = 0.0
         aligned = self.acoustic_scale * float(log_likelihoods[frames, labels].sum())
         return float(sums.total.sum()) - aligned, self.acoustic_scale * gradient
+
+
+def sequence_objective(
+    options: TargetOptions, search: Mapping[str, Any], log_priors: Tensor, taught: bool
+) -> SequenceObjective:
+    """Make the objective of a run from its options and those of its lattices.
+
+    Parameters
+    ----------
+    options : TargetOptions
+    search : mapping
+        As :class:`darkknowledge.sequence.files.TrainingLattices` has it.
+    log_priors : Tensor
+        (pdfs,).
+    taught : bool
+        Whether there are soft targets.
+    """
+    silence = np.zeros(len(log_priors), bool)
+    silence[search["silence"]] = True
+    weight = options.smoothing
+    smoothing = Objective(
+        "smoothing",
+        hard=0.0 if taught else weight,
+        soft=weight if taught else 0.0,
+        student_temperature=options.student_temperature,
+    )
+    return SequenceObjective(
+        options.targets,
+        search["acoustic_scale"],
+        search["prior_scale"] * log_priors,
+        silence,
+        smoothing,
+        options.boost,
+    )
 
 
 class _PathLoss(torch.autograd.Function):

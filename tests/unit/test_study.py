@@ -64,8 +64,11 @@ def test_a_misspelt_key_names_the_nearest():
             {"training": {"epohcs": 3}},
             "runs.rnn-t2-soft.training.epohcs: unknown key; did you",
         ),
-        ({"teacher": "rnn-t2-soft"}, "a cycle of teachers: rnn-t2-soft -> rnn-t2-soft"),
-        ({"teacher": ["dnn", "rnn-t2-soft"]}, "a cycle of teachers: rnn-t2-soft -> rnn-t2-soft"),
+        ({"teacher": "rnn-t2-soft"}, "a cycle of teachers and starts: rnn-t2-soft -> rnn-t2-soft"),
+        (
+            {"teacher": ["dnn", "rnn-t2-soft"]},
+            "a cycle of teachers and starts: rnn-t2-soft -> rnn-t2-soft",
+        ),
         ({"teacher": ["dnn", "dnm"]}, "runs.rnn-t2-soft.teacher: no run 'dnm'; did you mean 'dnn'"),
         ({"teacher": ["dnn", "dnn"]}, "['dnn', 'dnn']; each teacher may stand there once"),
         ({"teacher": []}, "runs.rnn-t2-soft.teacher"),
@@ -206,6 +209,38 @@ def test_a_bidirectional_network_reads_whole_utterances():
     config["networks"]["blstm"]["training"]["frames"] = 20
     (line,) = mistakes(config)
     assert line.startswith("runs.rnn-t2-soft.training.frames: 20; a network of kind blstm reads")
+
+
+SMBR = {"targets": "smbr", "start": "rnn-0", "teacher": None}
+
+
+def test_a_run_starts_from_another_and_its_lattices():
+    config = run_with(**SMBR)
+    del config["runs"]["rnn-t2-soft"]["teacher"]
+    loaded = load_study(config)
+    assert loaded.lattice_runs == ["rnn-0"]
+    assert loaded.runs["rnn-t2-soft"].before == ["rnn-0"]
+    config["tables"] = {"t": ["rnn-t2-soft"]}
+    assert load_study(config).needed_runs == ["rnn-t2-soft", "rnn-0"]
+    assert load_study(config).teachers() == []
+    del config["runs"]["rnn-t2-soft"]["start"]
+    (line,) = mistakes(config)
+    assert line.startswith("runs.rnn-t2-soft.start: missing; targets 'smbr' need a run that makes")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"start": "rnn"}, "runs.rnn-t2-soft.start: no run 'rnn'; did you mean"),
+        ({"start": "dnn"}, "runs.rnn-t2-soft.start: 'dnn' has the network 'dnn', this run 'lstm'"),
+        ({"start": "rnn-t2-soft"}, "a cycle of teachers and starts: rnn-t2-soft -> rnn-t2-soft"),
+        ({"training": {"update": "gates"}}, "runs.rnn-t2-soft.training.update: 'gates'; a network"),
+        ({"smoothing": 0.1}, "smoothing has no effect on targets 'soft'; remove it"),
+        ({"targets": "smbr", "start": "rnn-0", "boost": 0.1}, "boost has no effect on targets"),
+    ],
+)
+def test_a_wrong_start_is_named(changes, expected):
+    assert any(expected in line for line in mistakes(run_with(**changes)))
 
 
 def test_adapted_features_need_the_adaptive_stage():

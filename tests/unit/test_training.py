@@ -1,5 +1,6 @@
 """Training: it learns, keeps to the schedule, stops when it diverges, survives being killed."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from darkknowledge.errors import DataError, DivergenceError, TrainingError
 from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import TrainingOptions
 from darkknowledge.networks.registry import build_network, log_posteriors, stream_log_posteriors
+from darkknowledge.sequence.files import TrainingLattices, write_training_lattices
+from darkknowledge.sequence.lattices import TrainingLattice
 from darkknowledge.soft_targets import SoftTargets, write_soft_targets
 from darkknowledge.targets import Objective
 from darkknowledge.training import Halving, TeacherTargets, evaluate, log_priors, train_network
@@ -498,3 +501,91 @@ def test_layers_are_added_one_by_one():
 def test_unvisited_pdfs_have_a_prior():
     priors = log_priors(torch.tensor([0, 0, 2]), 4).exp()
     assert priors.tolist() == pytest.approx([0.5, 0.125, 0.25, 0.125])
+
+
+def sausages(path, wrong=2):
+    """Write lattices in which the label of each frame has some competitors."""
+    rng = np.random.default_rng(5)
+
+    def lattice(labels):
+        frames = len(labels)
+        others = (labels[:, None] + rng.integers(1, PDFS, (frames, wrong))) % PDFS
+        pdf = np.concatenate([labels[:, None], others], 1).astype(np.int32)
+        source = np.repeat(np.arange(frames, dtype=np.int32), 1 + wrong)
+        places = np.arange(frames + 1, dtype=np.int32)
+        cost = rng.random(len(source), dtype=np.float32)
+        return TrainingLattice(source, source + 1, pdf.ravel(), cost, places, places, frames)
+
+    labels = {**TRAIN[1], **CV[1]}
+    items = ((u, lattice(states)) for u, states in sorted(labels.items()))
+    search = {"acoustic_scale": 0.5, "prior_scale": 1.0, "num_pdfs": PDFS, "silence": [0]}
+    write_training_lattices(path, items, search)
+    return path
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("targets", ["smbr", "mmi"])
+def test_expected_accuracy_rises_from_epoch_to_epoch(tmp_path, name, targets):
+    network = NETWORKS[name]
+    run(tmp_path / "start", network, training={"epochs": 1})
+    lattices = sausages(tmp_path / "lattices.npz")
+    more = {"start": tmp_path / "start" / "model.pt", "lattices": lattices}
+    training = {"epochs": 3, "learning_rate": 0.005, "streams": 5, "patience": 9}
+    result, files = run(tmp_path / "a", network, {"targets": targets}, training, **more)
+    rows = [json.loads(line) for line in files["metrics.jsonl"].splitlines()]
+    assert result["epochs"] == 3 and rows[0]["phase"] == targets
+    expected = [row["train_expected"] for row in rows]
+    assert all(one < other for one, other in itertools.pairwise(expected))
+    assert rows[-1]["cv_expected"] > rows[0]["cv_expected"]
+    assert all(row["train_lacking"] == 0 for row in rows)
+    _, again = run(tmp_path / "b", network, {"targets": targets}, training, **more)
+    assert again == files
+
+
+def test_soft_targets_smooth_sequence_training(tmp_path, cache):
+    run(tmp_path / "start", DNN, training={"epochs": 1})
+    more = {
+        "start": tmp_path / "start" / "model.pt",
+        "lattices": sausages(tmp_path / "lattices.npz"),
+    }
+    one, files = run(tmp_path / "a", DNN, {"targets": "smbr"}, **more)
+    targets = {"targets": "smbr", "temperature": 2}
+    other, taught = run(tmp_path / "b", DNN, targets, soft_targets=[cache], **more)
+    assert "cache_kl" in other and "cache_kl" not in one
+    assert files["model.pt"] != taught["model.pt"]
+
+
+def test_gates_alone_are_updated(tmp_path):
+    run(tmp_path / "start", HIGHWAY, training={"epochs": 1})
+    start = tmp_path / "start" / "model.pt"
+    before = load_network(start)[0].state_dict()
+    for update, parts in (("gates", ["gates"]), ("gates+output", ["gates", "output"])):
+        run(tmp_path / update, HIGHWAY, training={"update": update}, start=start)
+        after = load_network(tmp_path / update / "model.pt")[0].state_dict()
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert changed and {name.split(".")[0] for name in changed} == set(parts)
+
+
+def test_a_start_of_another_network_is_refused(tmp_path):
+    run(tmp_path / "start", DNN, training={"epochs": 1})
+    start = tmp_path / "start" / "model.pt"
+    with pytest.raises(DataError, match="cannot be where run starts: its network differs"):
+        run(tmp_path / "a", {**DNN, "units": 16}, start=start)
+    anew, _ = run(tmp_path / "b", DNN, training={"epochs": 1})
+    goes_on, _ = run(tmp_path / "c", DNN, training={"epochs": 1}, start=start)
+    assert goes_on["cv_loss"] < anew["cv_loss"]
+
+
+def test_lattices_must_be_there_and_fit(tmp_path):
+    with pytest.raises(DataError, match="targets 'smbr' need lattices"):
+        run(tmp_path / "a", DNN, {"targets": "smbr"})
+    path = sausages(tmp_path / "lattices.npz")
+    archive = TrainingLattices(path)
+    utterance = min(TRAIN[1])
+    (longer,) = archive.take([max(TRAIN[1], key=lambda u: len(TRAIN[1][u]))])
+    write_training_lattices(path, [(utterance, longer)], archive.search)
+    with pytest.raises(DataError, match="no lattice of an utterance of the cross-validation"):
+        run(tmp_path / "a", DNN, {"targets": "smbr"}, lattices=path)
+    write_training_lattices(path, [(u, longer) for u in CV[1]], archive.search)
+    with pytest.raises(DataError, match="frames, its features have"):
+        run(tmp_path / "a", DNN, {"targets": "smbr"}, lattices=path)
