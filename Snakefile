@@ -40,6 +40,7 @@ include: "rules/networks.smk"
 include: "rules/soft_targets.smk"
 include: "rules/sequence.smk"
 include: "rules/decoding.smk"
+include: "rules/export.smk"
 include: "rules/results.smk"
 include: "rules/targets.smk"
 

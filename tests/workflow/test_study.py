@@ -13,6 +13,7 @@ import yaml
 from darkknowledge.boundaries import compare_boundaries, read_phones
 from darkknowledge.corpora.options import SyntheticOptions
 from darkknowledge.corpora.synthetic import phone_times
+from darkknowledge.word_errors import count_errors
 from tests.workflow.conftest import ROOT, TINY, Project
 
 HOWS = ("soft", "pretrain")
@@ -228,13 +229,16 @@ def test_a_recurrent_teacher_of_adapted_features(copy):
             "rnn": {"network": "blstm", "targets": "hard"},
             "one": {**soft, "soft_targets": {"most": 1}},
             "most": {**soft, "soft_targets": {"mass": 0.9}},
+            "smbr": {**soft, "targets": "smbr", "start": "one"},
         },
+        sequence={"beam": 9, "lattice_beam": 4, "max_active": 500},
         tables={
             "table1": None,
-            "small": {"runs": ["tri3b", "rnn", "one", "most"], "columns": ["cache_bytes"]},
+            "small": {"runs": ["tri3b", "rnn", "one", "most", "smbr"], "columns": ["cache_bytes"]},
         },
     )
     jobs = trained(copy.planned(config=config))
+    assert {"make_competitor_graph", "make_training_lattices:one:1"} <= jobs
     assert {f"write_soft_targets:rnn:1:T1-{kind}" for kind in ("most1", "mass0.9")} <= jobs
     assert not {job for job in jobs if job.startswith(("extract", "train_mono", "align"))}
     copy.run(config=config)
@@ -244,7 +248,39 @@ def test_a_recurrent_teacher_of_adapted_features(copy):
     assert float(table["most"]["cache_bytes"]) > 2 + 3 * 1.5
     for name in ("train", "dev", "test"):
         assert (copy.results / "features" / name / "cmvn_fmllr.scp").is_file()
+    rows = [
+        json.loads(line) for line in (copy.results / "networks/smbr/seed1/metrics.jsonl").open()
+    ]
+    assert len(rows) == 3 and rows[-1]["train_expected"] > rows[0]["train_expected"] > 30
     assert "Nothing to be done" in copy.run(config=config).stdout
+
+
+def test_an_exported_run_recognises_by_itself(copy):
+    export = copy.results / "export" / "rnn-0" / "seed1"
+    copy.run(str(export.relative_to(copy.folder) / "score.json"))
+    score = json.loads((export / "score.json").read_text())
+    decoded = json.loads((copy.results / "decode/rnn-0/seed1/score.json").read_text())
+    errors = {name: part["total"]["errors"] for name, part in score.items()}
+    assert abs(errors["float32"] - decoded["total"]["errors"]) <= 2
+    assert errors["int8"] < 1.3 * errors["float32"] + 5
+    assert score["int8"]["bytes"] < 0.5 * score["float32"]["bytes"]
+    moved = copy.folder / "moved"
+    export.rename(moved)
+    audio = sorted((copy.results / "data/test/audio").glob("*-c01.wav"))
+    command = [sys.executable, "-m", "darkknowledge.transcribe", moved, *audio]
+    command += ["--format", "json", "--confidence"]
+    done = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    text = (copy.results / "data/test/text").read_text().splitlines()
+    said = {line.split()[0]: line.split()[1:] for line in text}
+    wrong = sum(
+        count_errors(said[path.stem], one["text"].split()).errors
+        for path, one in zip(audio, found, strict=True)
+    )
+    assert wrong < 0.9 * sum(len(said[path.stem]) for path in audio)
+    words = [word for one in found for word in one["words"]]
+    assert all(0 < word["confidence"] <= 1 and word["start"] < word["end"] for word in words)
 
 
 def test_another_lattice_beam_makes_the_lattices_alone(copy):

@@ -1,0 +1,1 @@
+"""Trained runs outside the workflow: a folder that recognises speech by itself."""

@@ -1,0 +1,37 @@
+"""Export a trained run as a self-contained folder and compare its posteriors."""
+
+from pathlib import Path
+
+import soundfile
+import torch
+
+from darkknowledge.acoustic import network_features
+from darkknowledge.archives import Archive
+from darkknowledge.checkpoints import load_network
+from darkknowledge.datadir import read_table
+from darkknowledge.decoding import evenly
+from darkknowledge.deploy.folder import export_run
+from darkknowledge.failures import pass_on
+from darkknowledge.files import read_json
+from darkknowledge.progress import start_logging
+
+SAMPLES = 10
+
+start_logging(snakemake.log[0])
+torch.set_num_threads(1)
+given = snakemake.input
+pass_on(given, snakemake.output)
+speaker = read_table(given.utt2spk)
+chosen = {u: speaker[u] for u in evenly(speaker, SAMPLES)}
+statistics = Archive(given.train_cmvn)
+recording = min(read_table(given.wav).items())[1]
+export_run(
+    given.model,
+    Path(given.graph).parent,
+    read_json(given.tuning),
+    snakemake.params.features,
+    soundfile.info(recording).samplerate,
+    sum(statistics[name].astype(float) for name in statistics),
+    network_features(given.features, given.cmvn, chosen, load_network(given.model)[0].deltas),
+    Path(snakemake.output.description).parent,
+)
