@@ -68,10 +68,12 @@ class NetworkCost:
 def count_jobs(study: Study) -> dict[str, int]:
     """Count the jobs of each rule that a first run of the whole study has."""
     stages = len(study.hmm.stages)
-    networks = len(study.needed_runs) * len(study.seeds)
+    networks = len(study.trained_runs) * len(study.seeds)
     compared = sum(bool(study.network_runs(table)) for table in study.tables)
-    systems = stages + len(study.shown_runs) * len(study.seeds)
+    adapted = [run for run in study.shown_runs if study.runs[run].adapt]
+    systems = stages + (len(study.shown_runs) - len(adapted)) * len(study.seeds)
     searched = set(study.lattice_runs)
+    tuned = searched | {study.runs[run].start for run in adapted}
     jobs = {
         "make_language": 1,
         "make_set": 3,
@@ -87,8 +89,10 @@ def count_jobs(study: Study) -> dict[str, int]:
         "write_soft_targets": len(study.caches) * len(study.seeds),
         "make_competitor_graph": int(bool(searched)),
         "make_training_lattices": len(searched) * len(study.seeds),
-        "tune_decoding": systems + len(searched - set(study.shown_runs)) * len(study.seeds),
+        "tune_decoding": systems + len(tuned - set(study.shown_runs)) * len(study.seeds),
         "decode": systems,
+        "adapt_speakers": len(adapted) * len(study.seeds) * study.decoding.adaptation_jobs,
+        "gather_speakers": len(adapted) * len(study.seeds),
         "make_lattices": systems if study.decoding.lattice_beam is not None else 0,
         "test_significance": sum(bool(table.compared) for table in study.tables.values()),
         "make_table": len(study.tables) + 1,
@@ -214,7 +218,7 @@ def disk_bytes(study: Study, frames: Mapping[str, float]) -> dict[str, float]:
         width += study.hmm.tri2b.dimension
     seconds = everything * study.features.frame_shift / 1000
     seeds, pdfs = len(study.seeds), count_pdfs(study)
-    networks = (study.networks[study.runs[run].network] for run in study.needed_runs)
+    networks = (study.networks[study.runs[run].network] for run in study.trained_runs)
     models = sum(4 * sum(matrix_sizes(n, input_width(study, n), pdfs)) for n in networks)
     caches = sum(cache_bytes(study, kind, aligned) for _, kind in study.caches)
     return {
@@ -248,7 +252,7 @@ def estimate(study: Study) -> str:
     """Write the estimate of a study as text."""
     frames, speech = count_frames(study), study.corpus.expected_hours
     seeds, jobs = len(study.seeds), count_jobs(study)
-    costs = [network_cost(study, run, frames) for run in study.needed_runs]
+    costs = [network_cost(study, run, frames) for run in study.trained_runs]
     weights = {cost.run: cost.weights for cost in costs}
     scored = (frames["train"] + frames["dev"]) * sum(weights[run] for run, _ in study.caches)
     tuned = speech["dev"]

@@ -71,6 +71,14 @@ class Run(TargetOptions):
         description="Name of the run of the same network from whose weights this one starts, "
         "seed by seed; it needs it for `smbr` and `mmi`, whose lattices that run makes.",
     )
+    adapt: bool = Field(
+        default=False,
+        description="Whether the network in `start` is adapted to each speaker of the test set, "
+        "without being told what is said: on `hard` targets to what it recognises there itself "
+        "(two decoding passes), on `soft` ones to the teacher's posteriors (one). `epochs` are as "
+        "many as asked for, at a constant learning rate, as there is no cross-validation set "
+        "(1608.00892, section 4.4; five epochs at 0.0002 per frame).",
+    )
     soft_targets: dict[str, Any] = Field(
         default_factory=dict,
         description="Storage options of the soft targets of this run that differ from the "
@@ -262,7 +270,7 @@ class Study:
         spec = self.runs[run]
         targets = plain(spec)
         share = {"speakers": targets.pop("speakers")} if "speakers" in targets else {}
-        for key in ("network", "teacher", "label", "start", "training", "soft_targets"):
+        for key in ("network", "teacher", "label", "start", "adapt", "training", "soft_targets"):
             targets.pop(key, None)
         network = plain(self.networks[spec.network])
         network.pop("training", None)
@@ -294,8 +302,17 @@ class Study:
         }
 
     def network_runs(self, table: str) -> list[str]:
-        """List the runs of a table, without the GMM stages."""
-        return [name for name in self.tables[table].runs if name in self.runs]
+        """List the runs of a table that are trained once for all speakers; no GMM stages."""
+        return [
+            name
+            for name in self.tables[table].runs
+            if name in self.runs and not self.runs[name].adapt
+        ]
+
+    @property
+    def trained_runs(self) -> list[str]:
+        """List the runs that are trained before anything is recognised."""
+        return [name for name in self.needed_runs if not self.runs[name].adapt]
 
     @property
     def table_runs(self) -> list[str]:
@@ -316,7 +333,7 @@ class Study:
 
     @property
     def needed_runs(self) -> list[str]:
-        """List the runs that are trained: those that are shown, and all that come before them."""
+        """List the runs that are shown, and all that come before them."""
         found = dict.fromkeys(self.shown_runs)
         waiting = list(found)
         while waiting:
@@ -329,7 +346,7 @@ class Study:
     @property
     def lattice_runs(self) -> list[str]:
         """List the runs that make lattices for the sequence training of another."""
-        learnt = (self.runs[run] for run in self.needed_runs)
+        learnt = (self.runs[run] for run in self.trained_runs)
         return list(dict.fromkeys(run.start for run in learnt if run.targets in SEQUENCE))
 
     def first_phase(self, run: str) -> str | None:
@@ -377,7 +394,7 @@ class Study:
         """List the teachers and kinds of the caches that are learnt from, each once."""
         pairs = (
             (teacher, self.cache_name(run))
-            for run in self.needed_runs
+            for run in self.trained_runs
             for teacher in self.runs[run].teachers
         )
         return list(dict.fromkeys(pairs))
@@ -544,6 +561,12 @@ def _check_run(checker: _Checker, name: str, value: Any, networks: Mapping, name
         if len(set(map(str, teachers))) < len(teachers):
             checker.add(f"{path}.teacher", f"{teachers}; each teacher may stand there once")
         targets = value.get("targets", "hard")
+        if value.get("adapt") and (targets not in ("hard", "soft") or "start" not in value):
+            checker.add(
+                f"{path}.adapt",
+                f"needs `start` and targets 'hard' or 'soft'; here are targets {targets!r} and "
+                f"start {value.get('start')!r}",
+            )
         if targets == "hard" and teacher is not None:
             checker.add(f"{path}.teacher", "a run on hard targets has no teacher; remove the key")
         if targets not in ("hard", *SEQUENCE) and teacher is None:
@@ -583,12 +606,24 @@ def _check_start(checker: _Checker, name: str, runs: Mapping[str, Run]) -> None:
     run = runs[name]
     if run.start is None or not checker.named(f"runs.{name}.start", run.start, runs, "run"):
         return
+    if runs[run.start].adapt:
+        checker.add(f"runs.{name}.start", f"{run.start!r} is adapted to each speaker; name another")
     network = runs[run.start].network
     if network != run.network:
         checker.add(
             f"runs.{name}.start",
             f"{run.start!r} has the network {network!r}, this run {run.network!r}: give both one",
         )
+
+
+def _check_adapted(checker: _Checker, name: str, runs: Mapping[str, Run]) -> None:
+    for teacher in runs[name].teachers:
+        if teacher in runs and runs[teacher].adapt:
+            checker.add(
+                f"runs.{name}.teacher", f"{teacher!r} is adapted to each speaker; name another"
+            )
+    if runs[name].adapt and runs[name].speakers != 1:
+        checker.add(f"runs.{name}.speakers", "no effect on a run that is adapted; remove the key")
 
 
 def _check_update(
@@ -733,6 +768,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
         checker.add("runs", "empty; a study trains at least one run")
     for key in typed_runs:
         _check_start(checker, key, typed_runs)
+        _check_adapted(checker, key, typed_runs)
     _check_cycles(checker, typed_runs)
 
     typed_tables: dict[str, Table] = {}

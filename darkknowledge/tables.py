@@ -137,7 +137,8 @@ def table_rows(
     ----------
     runs : sequence of mapping
         In the order of the rows: ``run``, and if there are any ``label``, ``targets`` and
-        ``temperature``. A GMM stage is a run without targets.
+        ``temperature``; ``adapted`` where speakers have networks of their own, of which there is
+        no summary. A GMM stage is a run without targets.
     results : iterable of mapping
         One for each run and seed: ``run``, ``seed``, ``summary`` (with ``tr_fa`` and ``cv_fa``
         in per cent and ``parameters``; absent for a GMM), ``score`` (as for
@@ -179,7 +180,8 @@ def table_rows(
             for key in ("tr_fa", "cv_fa", "parameters", *columns):
                 if summary and key in summary:
                     numbers[key] = summary[key]
-            if score is None or (targets and summary is None):
+            trained = targets and not run.get("adapted")
+            if score is None or (trained and summary is None):
                 lacking = "not decoded" if score is None and summary else "no result"
                 reason = result.get("problem") or lacking
                 problems.setdefault(reason, []).append(str(result.get("seed", "")))

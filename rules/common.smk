@@ -18,7 +18,11 @@ BENCHMARKS = f"{R}/benchmarks"
 GMM_STAGES = study.hmm.stages
 SETS = ("train", "dev", "test")
 CACHE_KINDS = study.cache_kinds
-RUN_SEEDS = [f"{run}/seed{seed}" for run in study.shown_runs for seed in study.seeds]
+ADAPTED = [run for run in study.runs if study.runs[run].adapt]
+TRAINED = [run for run in study.runs if not study.runs[run].adapt]
+RUN_SEEDS = [
+    f"{run}/seed{seed}" for run in study.shown_runs if run in TRAINED for seed in study.seeds
+]
 TABLE_FORMATS = ("csv", "md", "tex", "html", "txt")
 FIGURE_FORMATS = ("svg", "pdf", "png")
 PLACES = {run: place for place, run in enumerate(study.shown_runs)}
@@ -47,6 +51,11 @@ if workflow.is_main_process:
     ALIVE = remove_stale_locks(Path(".snakemake"))
 
 
+def either(names):
+    """Return a pattern of names; of none, one that nothing fits."""
+    return "|".join(names) or "(?!)"
+
+
 wildcard_constraints:
     set="|".join(SETS),
     stage="|".join(GMM_STAGES),
@@ -54,8 +63,9 @@ wildcard_constraints:
     seed="|".join(map(str, study.seeds)),
     cache="|".join(map(re.escape, CACHE_KINDS)),
     table="|".join([*study.tables, "gmm"]),
-    sweep="|".join(study.sweeps) or "none",
-    system="|".join([*GMM_STAGES, *(f"{run}/seed[0-9]+" for run in study.runs)]),
+    sweep=either(study.sweeps),
+    system="|".join([*GMM_STAGES, *(f"{run}/seed[0-9]+" for run in TRAINED)]),
+    part="[0-9]+",
 
 
 def code(script):
@@ -97,9 +107,9 @@ def given_features(wildcards):
 
 
 def search_options():
-    """Return the decoding options without those of lattices, which change no hypothesis."""
-    lattices = {"lattice_beam", "nbest"}
-    return {key: value for key, value in options("decoding").items() if key not in lattices}
+    """Return the decoding options without those of lattices and jobs; they change no hypothesis."""
+    others = {"lattice_beam", "nbest", "adaptation_jobs"}
+    return {key: value for key, value in options("decoding").items() if key not in others}
 
 
 def soft_targets(wildcards):
@@ -124,6 +134,22 @@ def start(wildcards):
     if run.targets in SEQUENCE:
         named["lattices"] = f"{R}/sequence/{run.start}/seed{wildcards.seed}/lattices.npz"
     return named
+
+
+def adaptation_inputs(wildcards):
+    """Name what a run is adapted from: its start and its teachers, and what they read."""
+    run, seed = study.runs[wildcards.run], f"seed{wildcards.seed}"
+    test, teachers = f"{R}/features/test", run.teachers
+    kind, kinds = study.input_kind(run.start), [study.input_kind(name) for name in teachers]
+    return {
+        "model": f"{R}/networks/{run.start}/{seed}/model.pt",
+        "tuning": f"{R}/decode/{run.start}/{seed}/tuning.json",
+        "features": f"{test}/{kind}.scp",
+        "cmvn": f"{test}/cmvn_{kind}.scp",
+        "teachers": [f"{R}/networks/{name}/{seed}/model.pt" for name in teachers],
+        "teacher_features": [f"{test}/{kind}.scp" for kind in kinds],
+        "teacher_cmvn": [f"{test}/cmvn_{kind}.scp" for kind in kinds],
+    }
 
 
 def acoustic_model(wildcards):
@@ -238,7 +264,8 @@ def result_files(runs):
         "systems": systems,
         "scores": [f"{R}/decode/{path}/score.json" for path in paths],
         "summaries": [
-            None if path in GMM_STAGES else f"{R}/networks/{path}/summary.json" for path in paths
+            f"{R}/networks/{path}/summary.json" if run in TRAINED else None
+            for (run, _), path in zip(systems, paths, strict=True)
         ],
     }
 
@@ -281,7 +308,10 @@ def table_row(run, labels=None):
     """Describe a run, or a GMM stage, to the tables and figures."""
     spec = None if run in GMM_STAGES else study.runs[run]
     label = (labels or {}).get(run) or (spec and spec.label) or run
-    return {"run": run, "label": label} | ({"targets": spec.targets} if spec else {})
+    more = {"targets": spec.targets} if spec else {}
+    if spec and spec.adapt:
+        more["adapted"] = True
+    return {"run": run, "label": label, **more}
 
 
 def figure_runs(table):

@@ -243,6 +243,25 @@ def test_a_wrong_start_is_named(changes, expected):
     assert any(expected in line for line in mistakes(run_with(**changes)))
 
 
+def test_runs_that_are_adapted_to_speakers():
+    config = run_with(adapt=True, start="rnn-0", temperature=1)
+    loaded = load_study(config)
+    assert "rnn-t2-soft" in loaded.shown_runs and "rnn-t2-soft" not in loaded.trained_runs
+    assert not any("rnn-t2-soft" in loaded.network_runs(name) for name in loaded.tables)
+    assert loaded.runs["rnn-t2-soft"].before == ["dnn", "rnn-0"]
+    for changes, expected in (
+        ({"adapt": True}, "runs.rnn-t2-soft.adapt: needs `start` and targets"),
+        ({"adapt": True, "start": "rnn-0", "targets": "reg"}, "here are targets 'reg'"),
+        ({"adapt": True, "start": "rnn-0", "speakers": 0.5}, "runs.rnn-t2-soft.speakers: no"),
+    ):
+        assert any(expected in line for line in mistakes(run_with(**changes)))
+    config["runs"]["late"] = {"network": "lstm", "start": "rnn-t2-soft", "targets": "hard"}
+    config["runs"]["taught"] = {"network": "lstm", "teacher": "rnn-t2-soft", "targets": "soft"}
+    found = mistakes(config)
+    assert "runs.late.start: 'rnn-t2-soft' is adapted to each speaker; name another" in found
+    assert "runs.taught.teacher: 'rnn-t2-soft' is adapted to each speaker; name another" in found
+
+
 def test_adapted_features_need_the_adaptive_stage():
     config = study()
     config["networks"]["dnn"]["input"] = "fmllr"

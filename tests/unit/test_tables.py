@@ -95,6 +95,16 @@ def test_columns_besides():
     assert "KL: divergence of the stored" in "".join(table_notes(table))
 
 
+def test_networks_of_each_speaker_have_no_summary():
+    runs = [RUNS[0], {**RUNS[1], "adapted": True}]
+    results = [result("dnn", 1, 4), {**result("rnn", 1, 3), "summary": None}]
+    _, adapted = table_rows(runs, results).to_dict("records")
+    assert (adapted["problem"], adapted["seeds"], adapted["targets"]) == ("", 1, "Soft, Hard")
+    assert adapted["wer"] > 0 and math.isnan(adapted["cv_fa"])
+    (_, lost) = table_rows(RUNS, results).to_dict("records")
+    assert lost["problem"] == "seed 1: no result"
+
+
 def test_one_seed_has_no_deviation():
     table = table_rows(RUNS, [result("dnn", 1, 4), result("rnn", 1, 3)], TABLE1)
     for text in (markdown_table(table), terminal_table(table), latex_table(table)):

@@ -220,7 +220,7 @@ def test_a_recurrent_teacher_of_adapted_features(copy):
             "stages": ["mono", "tri1", "tri2b", "tri3b"],
             "tri3b": {"tree": {"leaves": 100}, "gaussians": 600},
         },
-        decoding={"lattice_beam": None},
+        decoding={"lattice_beam": None, "adaptation_jobs": 2},
         networks={
             "small": {**small, "training": training},
             "blstm": {**blstm, "training": training},
@@ -230,11 +230,17 @@ def test_a_recurrent_teacher_of_adapted_features(copy):
             "one": {**soft, "soft_targets": {"most": 1}},
             "most": {**soft, "soft_targets": {"mass": 0.9}},
             "smbr": {**soft, "targets": "smbr", "start": "one"},
+            "own": {"network": "small", "start": "one", "adapt": True},
+            "taught": {**soft, "start": "one", "adapt": True},
         },
         sequence={"beam": 9, "lattice_beam": 4, "max_active": 500},
         tables={
             "table1": None,
-            "small": {"runs": ["tri3b", "rnn", "one", "most", "smbr"], "columns": ["cache_bytes"]},
+            "small": {
+                "runs": ["tri3b", "rnn", "one", "most", "smbr", "own", "taught"],
+                "columns": ["cache_bytes"],
+                "pairs": [["one", "own"], ["one", "taught"]],
+            },
         },
     )
     jobs = trained(copy.planned(config=config))
