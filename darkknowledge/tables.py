@@ -21,6 +21,8 @@ TARGET_NAMES = {
     "reg": "Soft+Hard",
     "pretrain": "Soft, Hard",
     "logits": "Logits",
+    "smbr": "sMBR",
+    "mmi": "MMI",
 }
 
 # column, heading, digits after the point; in the order of the paper's table
