@@ -139,17 +139,16 @@ class SpeakerAdaptation:
         frames = frames.to(next(network.parameters()).device)
         pair = (teacher, teacher)
         trainer = Trainer(self.run, network, training, frames, frames, pair, self.seed)
+        before = trainer.cross_validate(objective).mean_loss
         network.train()
-        scores = [
+        for epoch in range(1, training.epochs + 1):
             trainer.epoch(objective, 0, epoch, training.learning_rate)
-            for epoch in range(1, training.epochs + 1)
-        ]
         network.eval()
-        first, last = scores[0].mean_loss, scores[-1].mean_loss
-        if not last <= max(first, 1e-3) * 1.1:
+        after = trainer.cross_validate(objective).mean_loss
+        if not after <= before:
             raise DivergenceError(
-                f"{self.run} seed {self.seed}, speaker {speaker}: the loss rises from {first:.4g} "
-                f"to {last:.4g} at learning rate {training.learning_rate:.3g}; lower it"
+                f"{self.run} seed {self.seed}, speaker {speaker}: the loss rises from {before:.4g} "
+                f"to {after:.4g} at learning rate {training.learning_rate:.3g}; lower it"
             )
         logger.info(
             "%s seed %d, speaker %s: %d frames, loss %.3f -> %.3f",
@@ -157,8 +156,8 @@ class SpeakerAdaptation:
             self.seed,
             speaker,
             len(frames),
-            first,
-            last,
+            before,
+            after,
         )
 
 
