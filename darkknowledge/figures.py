@@ -211,6 +211,8 @@ PHASES = {
     "reg": "soft and hard targets at once",
     "hard": "hard targets",
     "logits": "logits",
+    "smbr": "sMBR: the states of whole utterances",
+    "mmi": "MMI: the states of whole utterances",
 }
 
 
