@@ -147,7 +147,8 @@ def _statistics(
     return speaker_statistics(ordered, owner, weights, 1, mixtures, posteriors_from)
 
 
-def _search(graph: Graph, tuning: Mapping) -> Decoder:
+def tuned_decoder(graph: Graph, tuning: Mapping) -> Decoder:
+    """Make a decoder with the scale, penalty and beams that dev chose."""
     return Decoder(graph, **{key: tuning[key] for key in SEARCH})
 
 
@@ -193,10 +194,14 @@ def adapt_system(system: System, graph: Graph, tuning: Mapping, processes: int =
         As of :func:`decode_system`.
     """
     if system.is_adapted:
-        decoder = _search(graph, tuning["first_pass"])
+        decoder = tuned_decoder(graph, tuning["first_pass"])
         for _ in range(ESTIMATIONS):
-            found = decode_set(system.scores(), decoder, processes)
-            system.adapt({u: np.array(h.pdfs) for u, h in found.items() if h.reached_final})
+            system.adapt(complete_paths(decode_set(system.scores(), decoder, processes)))
+
+
+def complete_paths(hypotheses: Mapping[str, Hypothesis]) -> dict[str, np.ndarray]:
+    """Return the pdfs (N,) of the utterances whose path ends in a final state."""
+    return {u: np.array(h.pdfs) for u, h in hypotheses.items() if h.reached_final}
 
 
 def adapt_to_alignments(system: System, alignments: str | Path) -> None:
@@ -264,4 +269,4 @@ def decode_system(
     graph = graph if isinstance(graph, Graph) else Graph(graph)
     adapt_system(system, graph, tuning, processes)
     scores = system.scores(tuning["prior_scale"])
-    return decode_set(scores, _search(graph, tuning), processes)
+    return decode_set(scores, tuned_decoder(graph, tuning), processes)

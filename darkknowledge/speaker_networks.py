@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from darkknowledge.adaptation import SEARCH
+from darkknowledge.adaptation import complete_paths, tuned_decoder
 from darkknowledge.batches import gather_frames
 from darkknowledge.checkpoints import load_network
-from darkknowledge.decoding import Decoder, Graph, Hypothesis, decode_set
+from darkknowledge.decoding import Graph, Hypothesis, decode_set
 from darkknowledge.errors import DivergenceError
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.options import SoftTargetOptions, TargetOptions, TrainingOptions
@@ -90,7 +90,7 @@ class SpeakerAdaptation:
         """
         network, log_priors, _ = load_network(self.model)
         offset = self.tuning["prior_scale"] * log_priors.numpy()
-        decoder = Decoder(self.graph, **{key: self.tuning[key] for key in SEARCH})
+        decoder = tuned_decoder(self.graph, self.tuning)
 
         def decode() -> dict[str, Hypothesis]:
             scores = stream_log_posteriors(network, features)
@@ -102,7 +102,7 @@ class SpeakerAdaptation:
             states = {u: np.zeros(len(array), np.int32) for u, array in features.items()}
         else:
             found = decode()
-            states = {u: np.array(h.pdfs, np.int32) for u, h in found.items() if h.reached_final}
+            states = complete_paths(found)
             if not states:
                 logger.info("%s: nothing recognised to adapt to", speaker)
                 return found

@@ -32,24 +32,19 @@ adaptation = SpeakerAdaptation(
 )
 
 
-def read(model, features, cmvn, chosen):
-    return network_features(features, cmvn, chosen, load_network(model)[0].deltas)
+def reader(model, features, cmvn):
+    deltas = load_network(model)[0].deltas
+    return lambda chosen: network_features(features, cmvn, chosen, deltas)
 
 
+read = reader(given.model, given.features, given.cmvn)
+files = given.teachers, given.teacher_features, given.teacher_cmvn
+seen = [reader(*one) for one in zip(*files, strict=True)]
 hypotheses = {}
 try:
     for name in part_of(speaker.values(), int(snakemake.wildcards.part), params.parts):
         chosen = {u: s for u, s in speaker.items() if s == name}
-        found = adaptation.recognise(
-            name,
-            read(given.model, given.features, given.cmvn, chosen),
-            [
-                read(*files, chosen)
-                for files in zip(
-                    given.teachers, given.teacher_features, given.teacher_cmvn, strict=True
-                )
-            ],
-        )
+        found = adaptation.recognise(name, read(chosen), [teacher(chosen) for teacher in seen])
         for utterance, hypothesis in found.items():
             hypotheses[utterance] = {
                 "words": hypothesis.words,

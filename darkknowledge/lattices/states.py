@@ -174,19 +174,45 @@ def _relax(
     best: np.ndarray, near: np.ndarray, far: np.ndarray, cost: np.ndarray, level: np.ndarray
 ) -> None:
     """Lower the costs of far ends from those of near ends, level by level."""
-    order = np.argsort(level[far] * len(level) + far, kind="stable")
-    near, far, cost = near[order], far[order], cost[order]
     if not len(far):
         return
-    heads = np.flatnonzero(np.r_[True, far[1:] != far[:-1]])
-    head_level = level[far[heads]]
-    turns = np.flatnonzero(np.r_[True, head_level[1:] != head_level[:-1], True])
-    ends = np.r_[heads, len(far)]
+    arcs = sweep(far, level)
+    near, cost = near[arcs.order], cost[arcs.order]
+    for part, heads, _, states in arcs.levels:
+        lowest = np.minimum.reduceat(best[near[part]] + cost[part], heads)
+        best[states] = np.minimum(best[states], lowest)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The arcs of lattices, sorted so that each state's stand together, level by level.
+
+    Attributes
+    ----------
+    order : int array (A,)
+    levels : list of (slice, int array, int array, int array)
+        Of each level: its arcs in the order, where those of each state begin within them, which
+        of the states each arc belongs to, and the states.
+    """
+
+    order: np.ndarray
+    levels: list[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]
+
+
+def sweep(state: np.ndarray, level: np.ndarray) -> Sweep:
+    """Sort arcs by the level (S,) of their state (A,), then by state."""
+    order = np.lexsort((state, level[state]))
+    state = state[order]
+    heads = np.flatnonzero(np.r_[True, state[1:] != state[:-1]])
+    owner = np.repeat(np.arange(len(heads)), np.diff(np.r_[heads, len(state)]))
+    states = state[heads]
+    turns = np.flatnonzero(np.r_[True, np.diff(level[states]) != 0, True])
+    ends = np.r_[heads, len(state)]
+    levels = []
     for one, other in zip(turns[:-1], turns[1:], strict=True):
         part = slice(ends[one], ends[other])
-        lowest = np.minimum.reduceat(best[near[part]] + cost[part], heads[one:other] - ends[one])
-        states = far[heads[one:other]]
-        best[states] = np.minimum(best[states], lowest)
+        levels.append((part, heads[one:other] - ends[one], owner[part] - one, states[one:other]))
+    return Sweep(order, levels)
 
 
 def _tight(best: np.ndarray, near: np.ndarray, far: np.ndarray, cost: np.ndarray) -> np.ndarray:

@@ -98,6 +98,12 @@ class AcousticNetwork(nn.Module):
         raise NotImplementedError
 
 
+def side_by_side(features: list[Tensor], steps: int) -> Tensor:
+    """Stack utterances (N, D) to (steps, S, D), each going on with copies of its last frame."""
+    time = torch.arange(steps, device=features[0].device)
+    return torch.stack([frames[time.clamp_max(len(frames) - 1)] for frames in features], 1)
+
+
 def activation_gain(activation: str) -> float:
     """Return the factor of Glorot's weights that keeps the variance through an activation."""
     return {"sigmoid": 4.0, "relu": 2.0**0.5}[activation]

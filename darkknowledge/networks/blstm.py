@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from darkknowledge.networks.base import AcousticNetwork, activation_gain, glorot_
+from darkknowledge.networks.base import AcousticNetwork, activation_gain, glorot_, side_by_side
 from darkknowledge.networks.options import BlstmOptions
 from darkknowledge.networks.recurrence import RecurrentLayer
 
@@ -84,16 +84,10 @@ class Blstm(AcousticNetwork):
 
     def utterance_logits(self, features: list[Tensor]) -> list[Tensor]:
         """Compute the logits of whole utterances; see the base class."""
-        lengths = torch.tensor([len(utterance) for utterance in features])
-        lengths = lengths.to(features[0].device)
-        steps = torch.arange(int(lengths.max()), device=lengths.device)
-        padded = torch.stack(
-            [utterance[steps.clamp_max(len(utterance) - 1)] for utterance in features], 1
-        )  # (T, S, D)
-        hidden = self.hidden(padded, lengths)
-        return [
-            self.output(hidden[:length, stream]) for stream, length in enumerate(lengths.tolist())
-        ]
+        lengths = [len(utterance) for utterance in features]
+        padded = side_by_side(features, max(lengths))
+        hidden = self.hidden(padded, torch.tensor(lengths, device=padded.device))
+        return [self.output(hidden[:length, stream]) for stream, length in enumerate(lengths)]
 
 
 def _rectified(size: int, widths: Sequence[int], generator: torch.Generator) -> nn.Sequential:

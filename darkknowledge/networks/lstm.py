@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from darkknowledge.networks.base import AcousticNetwork, glorot_
+from darkknowledge.networks.base import AcousticNetwork, glorot_, side_by_side
 from darkknowledge.networks.options import LstmOptions
 from darkknowledge.networks.recurrence import RecurrentLayer
 
@@ -78,16 +78,8 @@ class Lstm(AcousticNetwork):
         output.
         """
         lengths = [len(utterance) for utterance in features]
-        device = features[0].device
-        steps = torch.arange(max(lengths) + self.delay, device=device)
         state = self.initial_state(len(features))
-        padded = torch.stack(
-            [
-                utterance[steps.clamp_max(length - 1)]
-                for utterance, length in zip(features, lengths, strict=True)
-            ],
-            dim=1,
-        )  # (T, S, D)
+        padded = side_by_side(features, max(lengths) + self.delay)
         parts = []
         for chunk in padded.split(SCORING_CHUNK):
             hidden, state = self.recur(chunk, state)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from darkknowledge.sequence.lattices import LatticeBatch, Sweep
+from darkknowledge.lattices.states import Sweep
+from darkknowledge.sequence.lattices import LatticeBatch
 
 
 @dataclass(frozen=True)

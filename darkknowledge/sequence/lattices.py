@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from darkknowledge.lattices.states import StateLattice
+from darkknowledge.lattices.states import StateLattice, sweep
 
 
 @dataclass(frozen=True)
@@ -90,38 +90,6 @@ def by_level(level: np.ndarray) -> list[np.ndarray]:
     order = np.argsort(level, kind="stable")
     turns = np.flatnonzero(np.diff(level[order])) + 1
     return np.split(order, turns)
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The arcs of a batch, sorted so that each state's stand together, level by level.
-
-    Attributes
-    ----------
-    order : int array (A,)
-    levels : list of (slice, int array, int array, int array)
-        Of each level: its arcs in the order, where those of each state begin within them, which
-        of the states each arc belongs to, and the states.
-    """
-
-    order: np.ndarray
-    levels: list[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]
-
-
-def sweep(state: np.ndarray, level: np.ndarray) -> Sweep:
-    """Sort arcs by the level (S,) of their state (A,), then by state."""
-    order = np.lexsort((state, level[state]))
-    state = state[order]
-    heads = np.flatnonzero(np.r_[True, state[1:] != state[:-1]])
-    owner = np.repeat(np.arange(len(heads)), np.diff(np.r_[heads, len(state)]))
-    states = state[heads]
-    turns = np.flatnonzero(np.r_[True, np.diff(level[states]) != 0, True])
-    ends = np.r_[heads, len(state)]
-    levels = []
-    for one, other in zip(turns[:-1], turns[1:], strict=True):
-        part = slice(ends[one], ends[other])
-        levels.append((part, heads[one:other] - ends[one], owner[part] - one, states[one:other]))
-    return Sweep(order, levels)
 
 
 class LatticeBatch:
