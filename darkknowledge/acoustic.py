@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from darkknowledge.checkpoints import load_network
 from darkknowledge.features import add_deltas, load_features
@@ -77,8 +76,6 @@ def acoustic_scores(
             yield utterance, hmm.log_likelihoods(hmm.prepare(mfcc)).numpy()
         return
     network, log_priors, _ = load_network(model)
-    if torch.cuda.is_available():
-        network.cuda()
     for utterance, scores in stream_log_posteriors(
         network, network_features(features, cmvn, speaker, network.deltas)
     ):

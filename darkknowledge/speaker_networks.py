@@ -52,6 +52,8 @@ class SpeakerAdaptation:
         Models whose mean posteriors are learnt, on targets `soft`.
     stored : SoftTargetOptions
         How their posteriors are stored.
+    device : torch.device or str
+        Where networks are evaluated and adapted.
     """
 
     run: str
@@ -62,6 +64,7 @@ class SpeakerAdaptation:
     seed: int
     teachers: Sequence[str | Path] = ()
     stored: SoftTargetOptions = field(default_factory=SoftTargetOptions)
+    device: torch.device | str = "cpu"
 
     def recognise(
         self, speaker: str, features: Features, seen: Sequence[Features] = ()
@@ -96,8 +99,7 @@ class SpeakerAdaptation:
             scores = stream_log_posteriors(network, features)
             return decode_set(((u, array - offset) for u, array in scores), decoder)
 
-        if torch.cuda.is_available():
-            network.cuda()
+        network.to(self.device)
         if self.teachers:
             states = {u: np.zeros(len(array), np.int32) for u, array in features.items()}
         else:
@@ -117,8 +119,7 @@ class SpeakerAdaptation:
 
     def _cache(self, path: Path, model: str | Path, given: Features) -> Path:
         teacher = load_network(model)[0]
-        if torch.cuda.is_available():
-            teacher.cuda()
+        teacher.to(self.device)
         scores = stream_log_posteriors(teacher, given)
         temperature = TargetOptions(**self.options["targets"]).cache_temperature
         write_soft_targets(path, scores, temperature, {"run": str(model)}, self.stored)

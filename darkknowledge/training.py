@@ -674,6 +674,7 @@ def train_network(
     start: str | Path | None = None,
     lattices: str | Path | None = None,
     threads: int = 1,
+    device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Train the network of a run.
 
@@ -708,6 +709,8 @@ def train_network(
         Competing paths of the utterances of both sets, for `smbr` and `mmi`.
     threads : int
         Of torch on the CPU.
+    device : torch.device or str
+        Where it is trained.
 
     Returns
     -------
@@ -722,7 +725,7 @@ def train_network(
         If the training diverges; ``metrics`` then holds the epochs before.
     """
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(device)
     network_options = TypeAdapter(NetworkOptions).validate_python(options["network"])
     target_options = TargetOptions(**options.get("targets", {}))
     training_options = TrainingOptions(**options.get("training", {}))

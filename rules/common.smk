@@ -215,11 +215,6 @@ def system_adaptation(wildcards):
     return hmm_options("tri3b").get("tri3b", {}) if wildcards.system == "tri3b" else {}
 
 
-def system_gpu(wildcards):
-    """Ask for a GPU where a network is evaluated."""
-    return 0 if wildcards.system in GMM_STAGES else 1
-
-
 def gmm_paper():
     """Name the printed table that stands beside the Gaussian mixtures."""
     cited = [table.paper for table in study.tables.values() if table.paper]

@@ -26,7 +26,6 @@ rule tune_decoding:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        gpu=system_gpu,
         mem="2GB",
         runtime="2h",
     params:
@@ -57,7 +56,6 @@ rule decode:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        gpu=system_gpu,
         mem="2GB",
         runtime="4h",
     params:
@@ -84,7 +82,6 @@ rule write_scores:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        gpu=system_gpu,
         mem="2GB",
         runtime="2h",
     params:
@@ -117,7 +114,6 @@ rule make_lattices:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        gpu=system_gpu,
         mem="4GB",
         runtime="8h",
     params:

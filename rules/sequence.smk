@@ -54,7 +54,6 @@ rule make_training_lattices:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        gpu=1,
         mem="4GB",
         runtime="8h",
     params:

@@ -8,6 +8,7 @@ from darkknowledge.acoustic import network_features
 from darkknowledge.checkpoints import load_network
 from darkknowledge.datadir import read_table
 from darkknowledge.decoding import Graph
+from darkknowledge.devices import take_device
 from darkknowledge.errors import DivergenceError
 from darkknowledge.failures import mark, pass_on
 from darkknowledge.files import read_json, write_json
@@ -29,6 +30,7 @@ adaptation = SpeakerAdaptation(
     int(snakemake.wildcards.seed),
     list(given.teachers),
     SoftTargetOptions(**params.soft_targets),
+    take_device(snakemake.resources),
 )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from darkknowledge.datadir import read_data_directory
+from darkknowledge.devices import take_device
 from darkknowledge.hmm.alignment_check import check_alignments
 from darkknowledge.hmm.stages import align_set
 from darkknowledge.progress import start_logging
@@ -21,7 +22,7 @@ align_set(
     folder,
     snakemake.params.hmm,
     threads=snakemake.threads,
-    device="cuda" if snakemake.resources.get("gpu") else "cpu",
+    device=take_device(snakemake.resources),
     frame_shift=shift,
 )
 check_alignments(folder, given.features, data.text, shift)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from darkknowledge.datadir import read_data_directory
+from darkknowledge.devices import take_device
 from darkknowledge.hmm.stages import train_monophone
 from darkknowledge.progress import start_logging
 
@@ -16,5 +17,5 @@ train_monophone(
     Path(snakemake.output.model).parent,
     snakemake.params.hmm,
     threads=snakemake.threads,
-    device="cuda" if snakemake.resources.get("gpu") else "cpu",
+    device=take_device(snakemake.resources),
 )

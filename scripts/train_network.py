@@ -5,6 +5,7 @@ from pathlib import Path
 from darkknowledge.acoustic import network_features
 from darkknowledge.archives import Archive
 from darkknowledge.datadir import read_table
+from darkknowledge.devices import take_device
 from darkknowledge.errors import DivergenceError
 from darkknowledge.failures import mark, pass_on
 from darkknowledge.hmm.model import HmmModel
@@ -44,6 +45,7 @@ try:
         start=given.get("start"),
         lattices=given.get("lattices"),
         threads=snakemake.threads,
+        device=take_device(snakemake.resources),
     )
 except DivergenceError as error:
     mark([made.model, made.summary], str(error))

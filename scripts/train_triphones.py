@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from darkknowledge.datadir import read_data_directory
+from darkknowledge.devices import take_device
 from darkknowledge.hmm.stages import train_triphones
 from darkknowledge.progress import start_logging
 
@@ -18,5 +19,5 @@ train_triphones(
     Path(snakemake.output.model).parent,
     snakemake.params.hmm,
     threads=snakemake.threads,
-    device="cuda" if snakemake.resources.get("gpu") else "cpu",
+    device=take_device(snakemake.resources),
 )

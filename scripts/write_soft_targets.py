@@ -5,6 +5,7 @@ import torch
 from darkknowledge.acoustic import network_features
 from darkknowledge.checkpoints import load_network
 from darkknowledge.datadir import read_table
+from darkknowledge.devices import take_device
 from darkknowledge.failures import pass_on
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.networks.registry import stream_log_posteriors
@@ -16,8 +17,7 @@ torch.set_num_threads(snakemake.threads)
 given = snakemake.input
 pass_on(given, snakemake.output)
 network, _, _ = load_network(given.model)
-if torch.cuda.is_available():
-    network.cuda()
+network.to(take_device(snakemake.resources))
 features = {}
 for scp, cmvn, utt2spk in (
     (given.train_features, given.train_cmvn, given.train_utt2spk),

@@ -101,16 +101,11 @@ def make_shards(
     return shards
 
 
-def _present(device: torch.device | str) -> bool:
-    return torch.device(device).type == "cpu" or torch.cuda.is_available()
-
-
 class ShardWorker:
     """Does the work on one shard; lives in one process for a stage.
 
     Frames of utterances that failed to align are left out until a later pass aligns them.
-    Likelihoods and E-steps are computed on `device`, or on the CPU where there is no GPU. Whether
-    there is one is asked here, in the worker's process: after that a process cannot be forked.
+    Likelihoods and E-steps are computed on `device`.
     """
 
     def __init__(
@@ -121,7 +116,7 @@ class ShardWorker:
         options: AlignmentOptions,
         device: torch.device | str = "cpu",
     ):
-        self.device = torch.device(device if _present(device) else "cpu")
+        self.device = torch.device(device)
         self.shard = shard
         self.lexicon = lexicon
         self.phones = phones

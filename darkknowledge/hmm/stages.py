@@ -78,7 +78,7 @@ def _crew(
     alignment: AlignmentOptions,
     options: HmmOptions,
     threads: int,
-    device: str,
+    device: torch.device | str,
 ) -> Crew:
     shards = make_shards(
         data,
@@ -285,7 +285,7 @@ def train_monophone(
     folder: str | Path,
     options: HmmOptions | Mapping | None = None,
     threads: int = 1,
-    device: str = "cpu",
+    device: torch.device | str = "cpu",
 ) -> HmmModel:
     """Flat-start monophones, as Kaldi's steps/train_mono.sh.
 
@@ -300,8 +300,8 @@ def train_monophone(
     options : HmmOptions or mapping
     threads : int
         Processes; the result does not depend on it.
-    device : {"cpu", "cuda"}
-        Where likelihoods and statistics are computed; the CPU where there is no GPU.
+    device : torch.device or str
+        Where likelihoods and statistics are computed.
 
     Returns
     -------
@@ -434,7 +434,7 @@ def train_triphones(
     folder: str | Path,
     options: HmmOptions | Mapping | None = None,
     threads: int = 1,
-    device: str = "cpu",
+    device: torch.device | str = "cpu",
 ) -> HmmModel:
     """Triphones, as Kaldi's align_si.sh and one of its training scripts.
 
@@ -548,7 +548,7 @@ def align_set(
     options: HmmOptions | Mapping | None = None,
     threads: int = 1,
     frame_shift: float = FRAME_SHIFT,
-    device: str = "cpu",
+    device: torch.device | str = "cpu",
 ) -> list[str]:
     """Align a set and write what networks and people need.
 
