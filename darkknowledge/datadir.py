@@ -1,7 +1,8 @@
 """Kaldi data directories: wav.scp, text, utt2spk, utt2cond and utt2dur of one set."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -40,6 +41,12 @@ class DataDirectory:
         for utterance in self.wav:
             groups.setdefault(self.speaker[utterance], []).append(utterance)
         return dict(sorted(groups.items()))
+
+    def subset(self, utterances: Container[str]) -> "DataDirectory":
+        """Return the part of the set that holds some of its utterances."""
+        tables = (getattr(self, field.name) for field in fields(self))
+        kept = ({u: value for u, value in table.items() if u in utterances} for table in tables)
+        return DataDirectory(*kept)
 
     def write(self, folder: str | Path) -> None:
         """Write the five files, ``wav.scp`` last, in sorted order."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.overlays import read_studies
 from darkknowledge.study import Study, StudyError, load_study
 
@@ -71,13 +72,16 @@ def count_jobs(study: Study) -> dict[str, int]:
     networks = len(study.trained_runs) * len(study.seeds)
     compared = sum(bool(study.network_runs(table)) for table in study.tables)
     adapted = [run for run in study.shown_runs if study.runs[run].adapt]
-    systems = stages + (len(study.shown_runs) - len(adapted)) * len(study.seeds)
+    systems = count_systems(study)
+    divided, parts = study.jobs.features > 1, study.jobs.decoding
     searched = set(study.lattice_runs)
     tuned = searched | {study.runs[run].start for run in adapted}
     jobs = {
         "make_language": 1,
         "make_set": 3,
-        "extract_features": 3,
+        "extract_features": 0 if divided else 3,
+        "extract_part": 3 * study.jobs.features if divided else 0,
+        "gather_features": 3 if divided else 0,
         "train_mono": 1,
         "train_triphones": stages - 1,
         "align": 2,
@@ -90,9 +94,10 @@ def count_jobs(study: Study) -> dict[str, int]:
         "make_competitor_graph": int(bool(searched)),
         "make_training_lattices": len(searched) * len(study.seeds),
         "tune_decoding": systems + len(tuned - set(study.shown_runs)) * len(study.seeds),
-        "decode": systems,
-        "adapt_speakers": len(adapted) * len(study.seeds) * study.decoding.adaptation_jobs,
-        "gather_speakers": len(adapted) * len(study.seeds),
+        "decode": systems if parts == 1 else 0,
+        "decode_part": systems * parts if parts > 1 else 0,
+        "adapt_speakers": len(adapted) * len(study.seeds) * parts,
+        "gather_hypotheses": len(adapted) * len(study.seeds) + (systems if parts > 1 else 0),
         "make_lattices": systems if study.decoding.lattice_beam is not None else 0,
         "test_significance": sum(bool(table.compared) for table in study.tables.values()),
         "make_table": len(study.tables) + 1,
@@ -105,6 +110,12 @@ def count_jobs(study: Study) -> dict[str, int]:
         "all": 1,
     }
     return {rule: count for rule, count in jobs.items() if count}
+
+
+def count_systems(study: Study) -> int:
+    """Count the GMM stages and the networks that recognise the test set as they are trained."""
+    networks = [run for run in study.shown_runs if not study.runs[run].adapt]
+    return len(study.hmm.stages) + len(networks) * len(study.seeds)
 
 
 def reads_adapted(study: Study) -> bool:
@@ -200,12 +211,12 @@ def share_stored(temperature: float) -> float:
     return min(1.0, max(0.01, at_low + slope * math.log(temperature / low)))
 
 
-def cache_bytes(study: Study, kind: str, frames: float) -> float:
+def cache_bytes(kind: tuple[float, SoftTargetOptions], pdfs: int, frames: float) -> float:
     """Estimate the size of a soft-target cache of a kind; that of logits is dense."""
-    temperature, options = study.cache_kinds[kind]
+    temperature, options = kind
     if math.isinf(temperature):
-        return 2.0 * frames * count_pdfs(study)
-    entries = share_stored(temperature) * count_pdfs(study)
+        return 2.0 * frames * pdfs
+    entries = share_stored(temperature) * pdfs
     entries = min(entries, options.most or entries)
     return frames * (2 + entries * (3 if options.quantisation == "log8" else 4))
 
@@ -217,10 +228,10 @@ def disk_bytes(study: Study, frames: Mapping[str, float]) -> dict[str, float]:
     if reads_adapted(study):
         width += study.hmm.tri2b.dimension
     seconds = everything * study.features.frame_shift / 1000
-    seeds, pdfs = len(study.seeds), count_pdfs(study)
+    seeds, pdfs, kinds = len(study.seeds), count_pdfs(study), study.cache_kinds
     networks = (study.networks[study.runs[run].network] for run in study.trained_runs)
     models = sum(4 * sum(matrix_sizes(n, input_width(study, n), pdfs)) for n in networks)
-    caches = sum(cache_bytes(study, kind, aligned) for _, kind in study.caches)
+    caches = sum(cache_bytes(kinds[kind], pdfs, aligned) for _, kind in study.caches)
     return {
         "audio": 0.0 if study.corpus.kind == "kaldi" else seconds * AUDIO_BYTES,
         "features": everything * width * 4,
@@ -258,7 +269,8 @@ def estimate(study: Study) -> str:
     tuned = speech["dev"]
     if study.decoding.tuning_utterances is not None:
         tuned = min(tuned, study.decoding.tuning_utterances * UTTERANCE / 3600)
-    search = jobs["decode"] * SEARCH * (speech["test"] + SETTINGS * tuned)
+    systems = count_systems(study)
+    search = systems * SEARCH * (speech["test"] + SETTINGS * tuned)
     networks = {
         "training, all seeds": (
             seeds * sum(cost.gpu_hours for cost in costs),
@@ -268,7 +280,7 @@ def estimate(study: Study) -> str:
     }
     others = {
         "features, GMMs, alignments": FRONT_HALF * speech["train"],
-        f"search of {jobs['decode']} systems": search,
+        f"search of {systems} systems": search,
     }
     gpu, cpu = (sum(pair[place] for pair in networks.values()) for place in (0, 1))
     rest = sum(others.values())

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -91,6 +91,7 @@ def extract(
     kinds: Iterable[str] = ("mfcc", "fbank"),
     given: Mapping[str, str | Path] | None = None,
     roots: Sequence[str | Path] = (),
+    chosen: Container[str] | None = None,
 ) -> None:
     """Write the features of a set and the normalisation statistics of its speakers.
 
@@ -108,6 +109,8 @@ def extract(
         Index of an archive made elsewhere, by kind, which is copied instead of computed.
     roots : sequence of path
         Folders that relative paths in such an index may start from.
+    chosen : container of str, optional
+        Utterances whose features are wanted, of whole speakers; all if not given.
 
     Raises
     ------
@@ -123,6 +126,8 @@ def extract(
     given = given or {}
     kinds = tuple(kinds)
     rate = _rate(data) if set(kinds) - set(given) else 0
+    if chosen is not None:
+        data = data.subset(chosen)
     frames: dict[str, int] = {}
     previous = torch.get_num_threads()
     torch.set_num_threads(1)

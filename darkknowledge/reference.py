@@ -94,6 +94,7 @@ def reference() -> str:
         "decoding",
         "soft_targets",
         "sequence",
+        "jobs",
     ):
         lines += _section(key, annotations[key])
     for model in get_args(get_args(NetworkOptions)[0]):

@@ -162,8 +162,3 @@ class SpeakerAdaptation:
             before,
             after,
         )
-
-
-def part_of(speakers: Sequence[str], part: int, parts: int) -> list[str]:
-    """Return the speakers of one of some jobs, from 1."""
-    return sorted(set(speakers))[part - 1 :: parts]

@@ -96,6 +96,23 @@ class Run(TargetOptions):
         return [*self.teachers, *_names(self.start)]
 
 
+class JobOptions(Options):
+    """Jobs among which the speech of a set is divided, so that many nodes of a cluster share it.
+
+    No part of the result, which is the same whatever the numbers.
+    """
+
+    features: int = Field(
+        default=1, ge=1, description="Jobs that extract the features of a set, by speakers."
+    )
+    decoding: int = Field(
+        default=1,
+        ge=1,
+        description="Jobs that recognise the test set with one system, by utterances; with a "
+        "system that is adapted to speakers, by speakers.",
+    )
+
+
 class Table(Options):
     """Runs compared in one table."""
 
@@ -178,6 +195,9 @@ class Top(Options):
     graph: dict[str, Any] = Field(default_factory=dict, description="Decoding graph.")
     decoding: dict[str, Any] = Field(default_factory=dict, description="Decoding.")
     soft_targets: dict[str, Any] = Field(default_factory=dict, description="Soft-target caches.")
+    jobs: dict[str, Any] = Field(
+        default_factory=dict, description="Jobs among which the speech of a set is divided."
+    )
     sequence: dict[str, Any] = Field(
         default_factory=dict, description="Lattices of sequence training."
     )
@@ -219,6 +239,7 @@ class Study:
     decoding: DecodingOptions
     soft_targets: SoftTargetOptions
     sequence: SequenceOptions
+    jobs: JobOptions
     networks: dict[str, BaseModel]
     runs: dict[str, Run]
     training: dict[str, TrainingOptions]
@@ -724,6 +745,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
             "decoding": DecodingOptions,
             "soft_targets": SoftTargetOptions,
             "sequence": SequenceOptions,
+            "jobs": JobOptions,
         }.items()
     }
     typed_networks = {

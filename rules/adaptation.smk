@@ -25,8 +25,7 @@ rule adapt_features:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime="4h",
+        **needs("decode"),
     params:
         code=code("adapt_features"),
         adaptation=hmm_options("tri3b").get("tri3b", {}),

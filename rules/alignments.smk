@@ -30,9 +30,8 @@ rule train_mono:
         "../envs/speech.yaml"
     threads: 2
     resources:
+        **needs("gmm"),
         gpu=0,
-        mem="4GB",
-        runtime="4h",
     params:
         code=code("train_mono"),
         hmm=hmm_options("mono"),
@@ -61,9 +60,8 @@ rule train_triphones:
         "../envs/speech.yaml"
     threads: 2
     resources:
+        **needs("gmm"),
         gpu=0,
-        mem="4GB",
-        runtime="4h",
     params:
         code=code("train_triphones"),
         hmm=lambda wildcards: hmm_options(wildcards.stage),
@@ -94,9 +92,8 @@ rule align:
         "../envs/speech.yaml"
     threads: 2
     resources:
+        **needs("gmm"),
         gpu=0,
-        mem="4GB",
-        runtime="1h",
     params:
         code=code("align"),
         hmm=hmm_options("alignment"),

@@ -9,6 +9,7 @@ from darkknowledge.locks import remove_stale_locks
 from darkknowledge.hmm.options import STAGES
 from darkknowledge.networks.options import SEQUENCE
 from darkknowledge.papers import PAPERS
+from darkknowledge.resources import Needs
 from darkknowledge.study import plain
 
 ROOT = Path(workflow.basedir)
@@ -16,6 +17,7 @@ R = f"results/{study.name}"
 LOGS = f"{R}/logs"
 BENCHMARKS = f"{R}/benchmarks"
 GMM_STAGES = study.hmm.stages
+needs = Needs(study, R)
 SETS = ("train", "dev", "test")
 CACHE_KINDS = study.cache_kinds
 ADAPTED = [run for run in study.runs if study.runs[run].adapt]
@@ -23,6 +25,7 @@ TRAINED = [run for run in study.runs if not study.runs[run].adapt]
 RUN_SEEDS = [
     f"{run}/seed{seed}" for run in study.shown_runs if run in TRAINED for seed in study.seeds
 ]
+SYSTEMS = [*GMM_STAGES, *(f"{run}/seed[0-9]+" for run in TRAINED)]
 TABLE_FORMATS = ("csv", "md", "tex", "html", "txt")
 FIGURE_FORMATS = ("svg", "pdf", "png")
 PLACES = {run: place for place, run in enumerate(study.shown_runs)}
@@ -64,7 +67,7 @@ wildcard_constraints:
     cache="|".join(map(re.escape, CACHE_KINDS)),
     table="|".join([*study.tables, "gmm"]),
     sweep=either(study.sweeps),
-    system="|".join([*GMM_STAGES, *(f"{run}/seed[0-9]+" for run in TRAINED)]),
+    system=either(SYSTEMS),
     part="[0-9]+",
 
 
@@ -108,7 +111,7 @@ def given_features(wildcards):
 
 def search_options():
     """Return the decoding options without those of lattices and jobs; they change no hypothesis."""
-    others = {"lattice_beam", "nbest", "adaptation_jobs"}
+    others = {"lattice_beam", "nbest"}
     return {key: value for key, value in options("decoding").items() if key not in others}
 
 

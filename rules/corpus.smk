@@ -18,8 +18,7 @@ rule make_language:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="30m",
+        **needs("make_language"),
     params:
         code=code("make_language"),
         corpus=study.corpus_options(),
@@ -43,8 +42,7 @@ rule make_set:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="1h",
+        **needs("make_set"),
     params:
         code=code("make_set"),
         corpus=study.corpus_options(language=False),

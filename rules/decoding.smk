@@ -3,11 +3,20 @@
 A system is a GMM stage (`mono`) or a run with its seed (`rnn-0/seed1`).
 
 Inputs: the model, graph/{stage}/HCLG.fst, features/{dev,test}
-Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}; on demand
+Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}, put together from
+part{part}of{parts}.json where the study divides the test set among jobs; on demand
 scores/{system}/{set}.{ark,scp}, what Kaldi's decoders need beside the graph; and
 with a lattice beam decode/{system}/{lattices.npz,nbest.txt,nbest_costs.txt,lattice_score.json},
 and lattices.txt, the lattices for Kaldi's tools
 """
+
+DECODING_JOBS = study.jobs.decoding
+ADAPTED_SYSTEMS = [f"{run}/seed[0-9]+" for run in ADAPTED]
+RECOGNISED = {
+    "trn": f"{R}/decode/{{system}}/hypotheses.trn",
+    "ctm": f"{R}/decode/{{system}}/hypotheses.ctm",
+    "score": f"{R}/decode/{{system}}/score.json",
+}
 
 
 rule tune_decoding:
@@ -26,8 +35,7 @@ rule tune_decoding:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="2h",
+        **needs("tune"),
     params:
         code=code("tune_decoding"),
         adaptation=system_adaptation,
@@ -45,19 +53,18 @@ rule decode:
         model=acoustic_model,
         tuning=f"{R}/decode/{{system}}/tuning.json",
     output:
-        trn=f"{R}/decode/{{system}}/hypotheses.trn",
-        ctm=f"{R}/decode/{{system}}/hypotheses.ctm",
-        score=f"{R}/decode/{{system}}/score.json",
+        **RECOGNISED,
     log:
         f"{LOGS}/decode/{{system}}.log",
     benchmark:
         f"{BENCHMARKS}/decode/{{system}}.jsonl"
+    wildcard_constraints:
+        system=either(SYSTEMS if DECODING_JOBS == 1 else []),
     conda:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="4h",
+        **needs("decode"),
     params:
         code=code("decode"),
         adaptation=system_adaptation,
@@ -65,6 +72,61 @@ rule decode:
         frame_shift=study.features.frame_shift,
     script:
         "../scripts/decode.py"
+
+
+rule decode_part:
+    input:
+        unpack(system_features("test")),
+        unpack(system_graph),
+        utt2spk=f"{R}/data/test/utt2spk",
+        model=acoustic_model,
+        tuning=f"{R}/decode/{{system}}/tuning.json",
+    output:
+        hypotheses=temp(f"{R}/decode/{{system}}/part{{part}}of{DECODING_JOBS}.json"),
+    log:
+        f"{LOGS}/decode_part/{{system}}.{{part}}.log",
+    benchmark:
+        f"{BENCHMARKS}/decode_part/{{system}}.{{part}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        **needs("decode"),
+    params:
+        code=code("decode_part"),
+        adaptation=system_adaptation,
+        decoding=search_options(),
+        parts=DECODING_JOBS,
+    script:
+        "../scripts/decode_part.py"
+
+
+rule gather_hypotheses:
+    input:
+        parts=[
+            f"{R}/decode/{{system}}/part{part}of{DECODING_JOBS}.json"
+            for part in range(1, DECODING_JOBS + 1)
+        ],
+        text=f"{R}/data/test/text",
+        utt2cond=f"{R}/data/test/utt2cond",
+    output:
+        **RECOGNISED,
+    log:
+        f"{LOGS}/gather_hypotheses/{{system}}.log",
+    benchmark:
+        f"{BENCHMARKS}/gather_hypotheses/{{system}}.jsonl"
+    wildcard_constraints:
+        system=either([*(SYSTEMS if DECODING_JOBS > 1 else []), *ADAPTED_SYSTEMS]),
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        **needs("small"),
+    params:
+        code=code("gather_hypotheses"),
+        frame_shift=study.features.frame_shift,
+    script:
+        "../scripts/gather_hypotheses.py"
 
 
 rule write_scores:
@@ -82,8 +144,7 @@ rule write_scores:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="2h",
+        **needs("decode"),
     params:
         code=code("write_scores"),
     script:
@@ -114,8 +175,7 @@ rule make_lattices:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime="8h",
+        **needs("lattices"),
     params:
         code=code("make_lattices"),
         adaptation=system_adaptation,
@@ -138,8 +198,7 @@ rule write_kaldi_lattices:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="1h",
+        **needs("small"),
     params:
         code=code("write_kaldi_lattices"),
     script:

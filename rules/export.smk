@@ -39,8 +39,7 @@ rule export:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="30m",
+        **needs("small"),
     params:
         code=code("export"),
         features=options("features"),
@@ -66,8 +65,7 @@ rule score_export:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="8h",
+        **needs("decode"),
     params:
         code=code("score_export"),
     script:

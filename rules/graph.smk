@@ -25,8 +25,7 @@ if study.arpa:
             "../envs/speech.yaml"
         threads: 1
         resources:
-            mem="2GB",
-            runtime="30m",
+            **needs("language_model"),
         params:
             code=code("take_lm"),
         script:
@@ -48,8 +47,7 @@ else:
             "../envs/speech.yaml"
         threads: 1
         resources:
-            mem="2GB",
-            runtime="30m",
+            **needs("language_model"),
         params:
             code=code("estimate_lm"),
             language_model=options("language_model"),
@@ -72,8 +70,7 @@ rule estimate_pronunciations:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime="30m",
+        **needs("small"),
     params:
         code=code("estimate_pronunciations"),
     script:
@@ -98,8 +95,7 @@ rule make_graph:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime="1h",
+        **needs("graph"),
     params:
         code=code("make_graph"),
         graph=options("graph"),

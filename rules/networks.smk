@@ -29,9 +29,8 @@ rule train_network:
         "../envs/speech.yaml"
     threads: 1
     resources:
+        **needs("train"),
         gpu=1,
-        mem="4GB",
-        runtime="8h",
     params:
         code=code("train_network"),
         run=lambda wildcards: study.run_options(wildcards.run),

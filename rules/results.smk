@@ -34,8 +34,7 @@ rule test_significance:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime="30m",
+        **needs("small"),
     params:
         code=code("test_significance"),
         table=lambda wildcards: pairs_spec(wildcards.table),
@@ -56,8 +55,7 @@ rule make_table:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime="10m",
+        **needs("small"),
     params:
         code=code("make_table"),
         table=lambda wildcards: table_spec(wildcards.table),
@@ -77,8 +75,7 @@ rule compute_toy:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime="10m",
+        **needs("small"),
     params:
         code=code("compute_toy"),
     script:
@@ -99,8 +96,7 @@ rule plot_toy:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime="10m",
+        **needs("small"),
     params:
         code=code("plot_toy"),
     script:
@@ -123,8 +119,7 @@ rule plot_learning_curves:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime="10m",
+        **needs("small"),
     params:
         code=code("plot_learning_curves"),
         runs=lambda wildcards: figure_runs(wildcards.table),
@@ -147,8 +142,7 @@ rule plot_conditions:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime="10m",
+        **needs("small"),
     params:
         code=code("plot_conditions"),
         runs=lambda wildcards: figure_runs(wildcards.table),
@@ -170,8 +164,7 @@ rule plot_sweep:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime="10m",
+        **needs("small"),
     params:
         code=code("plot_sweep"),
         sweep=lambda wildcards: sweep_spec(wildcards.sweep),
@@ -196,8 +189,7 @@ rule write_report:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime="10m",
+        **needs("small"),
     params:
         code=code("write_report"),
         study=study.summary(),

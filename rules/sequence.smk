@@ -24,8 +24,7 @@ rule make_competitor_graph:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime="1h",
+        **needs("graph"),
     params:
         code=code("make_competitor_graph"),
         graph={**options("graph"), "pronunciation_probabilities": False},
@@ -54,8 +53,7 @@ rule make_training_lattices:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime="8h",
+        **needs("training_lattices"),
     params:
         code=code("make_training_lattices"),
         sequence=options("sequence"),

@@ -21,9 +21,8 @@ rule write_soft_targets:
         "../envs/speech.yaml"
     threads: 1
     resources:
+        **needs("soft_targets"),
         gpu=1,
-        mem="4GB",
-        runtime="2h",
     params:
         code=code("write_soft_targets"),
         temperature=lambda wildcards: CACHE_KINDS[wildcards.cache][0],

@@ -14,9 +14,9 @@ from darkknowledge.datadir import read_table
 from darkknowledge.decoding import Graph
 from darkknowledge.files import read_json
 from darkknowledge.hmm.options import SatOptions
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(1)
 given, made = snakemake.input, snakemake.output
 system = System(

@@ -12,11 +12,12 @@ from darkknowledge.devices import take_device
 from darkknowledge.errors import DivergenceError
 from darkknowledge.failures import mark, pass_on
 from darkknowledge.files import read_json, write_json
+from darkknowledge.jobs import start_job
 from darkknowledge.networks.options import SoftTargetOptions
-from darkknowledge.progress import start_logging
-from darkknowledge.speaker_networks import SpeakerAdaptation, part_of
+from darkknowledge.parts import part_of, records
+from darkknowledge.speaker_networks import SpeakerAdaptation
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(snakemake.threads)
 given, made, params = snakemake.input, snakemake.output, snakemake.params
 pass_on(given, made)
@@ -47,13 +48,7 @@ try:
     for name in part_of(speaker.values(), int(snakemake.wildcards.part), params.parts):
         chosen = {u: s for u, s in speaker.items() if s == name}
         found = adaptation.recognise(name, read(chosen), [teacher(chosen) for teacher in seen])
-        for utterance, hypothesis in found.items():
-            hypotheses[utterance] = {
-                "words": hypothesis.words,
-                "starts": hypothesis.starts,
-                "ends": hypothesis.ends,
-                "complete": hypothesis.reached_final,
-            }
+        hypotheses |= records(found)
     write_json(made.hypotheses, hypotheses)
 except DivergenceError as error:
     mark(made, str(error))

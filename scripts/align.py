@@ -6,9 +6,9 @@ from darkknowledge.datadir import read_data_directory
 from darkknowledge.devices import take_device
 from darkknowledge.hmm.alignment_check import check_alignments
 from darkknowledge.hmm.stages import align_set
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 given = snakemake.input
 data = read_data_directory(Path(given.text).parent)
 folder = Path(snakemake.output.failed).parent

@@ -7,34 +7,19 @@ import torch
 from darkknowledge.adaptation import System, decode_system
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.failures import pass_on
-from darkknowledge.files import read_json, write_json
+from darkknowledge.files import read_json
 from darkknowledge.hmm.options import SatOptions
-from darkknowledge.progress import start_logging
-from darkknowledge.scoring import score, write_ctm, write_trn
+from darkknowledge.jobs import start_job
+from darkknowledge.parts import records, write_recognised
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(1)
-given, made = snakemake.input, snakemake.output
+given, made, params = snakemake.input, snakemake.output, snakemake.params
 pass_on(given, made)
-tuning = read_json(given.tuning)
 data = read_data_directory(Path(given.data).parent)
 system = System(
-    given.model,
-    given.features,
-    given.cmvn,
-    data.speaker,
-    SatOptions(**snakemake.params.adaptation),
+    given.model, given.features, given.cmvn, data.speaker, SatOptions(**params.adaptation)
 )
+tuning = read_json(given.tuning)
 found = decode_system(system, Path(given.graph).parent, tuning, processes=snakemake.threads)
-words = {utterance: hypothesis.words for utterance, hypothesis in found.items()}
-write_trn(made.trn, words)
-write_ctm(
-    made.ctm,
-    {u: zip(h.words, h.starts, h.ends, strict=True) for u, h in found.items()},
-    snakemake.params.frame_shift / 1000,
-)
-incomplete = sum(not hypothesis.reached_final for hypothesis in found.values())
-write_json(
-    made.score,
-    {**score(data.text, words, data.condition).record(), "incomplete": incomplete},
-)
+write_recognised(records(found), data, made.trn, made.ctm, made.score, params.frame_shift / 1000)

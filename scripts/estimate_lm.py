@@ -3,9 +3,9 @@
 from darkknowledge.graph.lm import estimate_arpa
 from darkknowledge.graph.options import LanguageModelOptions
 from darkknowledge.hmm.phones import read_lexicon
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 estimate_arpa(
     snakemake.input.text,
     read_lexicon(snakemake.input.lexicon),

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from darkknowledge.graph.pronunciation_usage import estimate_pronunciations
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 estimate_pronunciations(
     snakemake.input.phones,
     snakemake.input.text,

@@ -13,11 +13,11 @@ from darkknowledge.decoding import evenly
 from darkknowledge.deploy.folder import export_run
 from darkknowledge.failures import pass_on
 from darkknowledge.files import read_json
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
 SAMPLES = 10
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(1)
 given = snakemake.input
 pass_on(given, snakemake.output)

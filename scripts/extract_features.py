@@ -4,9 +4,9 @@ from pathlib import Path
 
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.features import KINDS, extract
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 given = {kind: snakemake.input.get(f"given_{kind}") for kind in KINDS}
 extract(
     read_data_directory(Path(snakemake.input.wav).parent),

@@ -8,9 +8,9 @@ from darkknowledge.graph.lm import estimate
 from darkknowledge.graph.options import GraphOptions
 from darkknowledge.hmm.model import HmmModel
 from darkknowledge.hmm.phones import read_lexicon
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 given = snakemake.input
 lexicon = read_lexicon(given.lexicon)
 sentences = list(read_data_directory(Path(given.text).parent).text.values())

@@ -5,9 +5,9 @@ from pathlib import Path
 from darkknowledge.graph.compose import make_graph
 from darkknowledge.graph.options import GraphOptions
 from darkknowledge.hmm.model import HmmModel
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 probabilities = snakemake.input.probabilities
 make_graph(
     HmmModel.read(snakemake.input.model),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from darkknowledge.corpora import make_language
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 make_language(snakemake.params.corpus, Path(snakemake.output.lexicon).parent)

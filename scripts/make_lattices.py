@@ -11,12 +11,12 @@ from darkknowledge.failures import pass_on
 from darkknowledge.files import read_json, write_json
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.options import SatOptions
+from darkknowledge.jobs import start_job
 from darkknowledge.lattices.decoding import LatticeDecoder
 from darkknowledge.lattices.files import write_lattices, write_nbest
 from darkknowledge.lattices.scoring import LatticeScores, choose_scales
-from darkknowledge.progress import start_logging
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(1)
 given, made = snakemake.input, snakemake.output
 pass_on(given, made)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from darkknowledge.corpora import make_set
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 make_set(
     snakemake.params.corpus,
     snakemake.wildcards.set,

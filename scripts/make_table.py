@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from darkknowledge.files import write_text
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 from darkknowledge.tables import read_table_rows, terminal_table, write_table
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 spec = snakemake.params.table
 table = read_table_rows(spec)
 write_table(table, Path(snakemake.output.csv).with_suffix(""), spec["title"])

@@ -12,12 +12,12 @@ from darkknowledge.decoding import Graph
 from darkknowledge.failures import pass_on
 from darkknowledge.files import read_json
 from darkknowledge.hmm.model import HmmModel
+from darkknowledge.jobs import start_job
 from darkknowledge.networks.options import SequenceOptions
-from darkknowledge.progress import start_logging
 from darkknowledge.sequence.files import write_training_lattices
 from darkknowledge.sequence.search import PathSearch, search_lattices
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(1)
 given = snakemake.input
 pass_on(given, snakemake.output)

@@ -5,9 +5,9 @@ from pathlib import Path
 from darkknowledge.failures import problem_of
 from darkknowledge.figures import draw_conditions, run_styles
 from darkknowledge.files import read_json
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 runs = snakemake.params.runs
 labels = {row["run"]: row["label"] for row in runs["rows"]}
 styles = run_styles({row["run"]: row["place"] for row in runs["rows"]})

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from darkknowledge.figures import draw_sweep, run_styles
 from darkknowledge.files import write_text
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 from darkknowledge.sweeps import read_sweep
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 spec = snakemake.params.sweep
 points = read_sweep(spec)
 write_text(

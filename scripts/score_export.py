@@ -9,9 +9,9 @@ from darkknowledge.deploy.scoring import score_export
 from darkknowledge.failures import pass_on
 from darkknowledge.features import load_features
 from darkknowledge.files import write_json
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(1)
 given = snakemake.input
 pass_on(given, snakemake.output)

@@ -2,9 +2,9 @@
 
 from darkknowledge.graph.lm import take_arpa
 from darkknowledge.hmm.phones import read_lexicon
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 take_arpa(
     snakemake.input.arpa,
     read_lexicon(snakemake.input.lexicon),

@@ -1,11 +1,11 @@
 """Test the differences between the runs that a table pairs."""
 
 from darkknowledge.files import write_json, write_text
+from darkknowledge.jobs import start_job
 from darkknowledge.pairs import pairs_csv
-from darkknowledge.progress import start_logging
 from darkknowledge.significance import compare_pairs, read_reference, read_systems
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 given, made, table = snakemake.input, snakemake.output, snakemake.params.table
 reference = read_reference(given.text, given.utt2spk)
 systems = read_systems(table["systems"], given.hypotheses, given.scores, reference)

@@ -5,9 +5,9 @@ from pathlib import Path
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.devices import take_device
 from darkknowledge.hmm.stages import train_monophone
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 given = snakemake.input
 train_monophone(
     read_data_directory(Path(given.text).parent),

@@ -9,11 +9,11 @@ from darkknowledge.devices import take_device
 from darkknowledge.errors import DivergenceError
 from darkknowledge.failures import mark, pass_on
 from darkknowledge.hmm.model import HmmModel
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 from darkknowledge.subsets import part_of_speakers
 from darkknowledge.training import train_network
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 given, made = snakemake.input, snakemake.output
 pass_on(given, made)
 deltas = snakemake.params.run["network"].get("deltas", 0)

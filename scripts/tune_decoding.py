@@ -11,9 +11,9 @@ from darkknowledge.failures import pass_on
 from darkknowledge.files import write_json
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.options import SatOptions
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(1)
 given = snakemake.input
 pass_on(given, snakemake.output)

@@ -1,11 +1,11 @@
 """Write the lattices of a system as text that Kaldi's lattice tools read."""
 
 from darkknowledge.files import read_symbols
+from darkknowledge.jobs import start_job
 from darkknowledge.lattices.files import read_lattices
 from darkknowledge.lattices.kaldi import write_kaldi_lattices
-from darkknowledge.progress import start_logging
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 write_kaldi_lattices(
     snakemake.output.text,
     read_lattices(snakemake.input.lattices),

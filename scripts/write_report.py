@@ -4,12 +4,12 @@ from pathlib import Path
 
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.files import write_text
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 from darkknowledge.provenance import provenance
 from darkknowledge.report import corpus_numbers, write_report
 from darkknowledge.tables import read_table_rows, terminal_table
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 given, made, params = snakemake.input, snakemake.output, snakemake.params
 tables = {name: (spec["title"], read_table_rows(spec)) for name, spec in params.tables.items()}
 sets = {Path(path).parent.name: read_data_directory(Path(path).parent) for path in given.data}

@@ -9,9 +9,9 @@ from darkknowledge.archives import write_archive
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.failures import pass_on
 from darkknowledge.files import read_json
-from darkknowledge.progress import start_logging
+from darkknowledge.jobs import start_job
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(snakemake.threads)
 given = snakemake.input
 pass_on(given, snakemake.output)

@@ -7,12 +7,12 @@ from darkknowledge.checkpoints import load_network
 from darkknowledge.datadir import read_table
 from darkknowledge.devices import take_device
 from darkknowledge.failures import pass_on
+from darkknowledge.jobs import start_job
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.networks.registry import stream_log_posteriors
-from darkknowledge.progress import start_logging
 from darkknowledge.soft_targets import file_digest, write_soft_targets
 
-start_logging(snakemake.log[0])
+start_job(snakemake)
 torch.set_num_threads(snakemake.threads)
 given = snakemake.input
 pass_on(given, snakemake.output)

@@ -107,12 +107,6 @@ class DecodingOptions(Options):
         description="Dev utterances used for tuning, taken at even distances from the sorted "
         "list; all when absent.",
     )
-    adaptation_jobs: int = Field(
-        default=1,
-        ge=1,
-        description="Jobs among which the speakers of the test set are divided where runs are "
-        "adapted to them; the result is the same.",
-    )
     lattice_beam: Positive | None = Field(
         default=None,
         description="Where set, word lattices of the test set are made besides: all word "

@@ -13,6 +13,7 @@ from darkknowledge.estimate import (
     cache_bytes,
     count_frames,
     count_jobs,
+    count_pdfs,
     disk_bytes,
     estimate,
     matrix_sizes,
@@ -92,7 +93,7 @@ def test_caches_hold_at_most_all_pdfs():
     assert share_stored(20) == 1
     assert 0.05 < share_stored(1.5) < 0.4
     few = shipped("aurora4", soft_targets={"most": 10, "quantisation": "linear16"})
-    assert cache_bytes(few, "T2", 100) == 100 * (2 + 10 * 4)
+    assert cache_bytes(few.cache_kinds["T2"], count_pdfs(few), 100) == 100 * (2 + 10 * 4)
 
 
 def test_a_changed_study_has_other_jobs():

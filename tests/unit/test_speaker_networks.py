@@ -9,7 +9,7 @@ from darkknowledge.graph.compose import make_graph
 from darkknowledge.graph.lm import estimate
 from darkknowledge.networks.options import SequenceOptions
 from darkknowledge.sequence.search import PathSearch, search_lattices
-from darkknowledge.speaker_networks import SpeakerAdaptation, part_of
+from darkknowledge.speaker_networks import SpeakerAdaptation
 from darkknowledge.training import train_network
 from darkknowledge.word_errors import Counts, count_errors
 from tests.unit.test_decoding import LEXICON, MODEL, WORDS, speak
@@ -111,12 +111,6 @@ def test_an_adaptation_that_diverges_is_named(folder, models):
     wild = adaptation(folder, models, {"targets": "soft"}, learning_rate=30.0, clip=None)
     with pytest.raises(DivergenceError, match="run seed 1.*lower"):
         wild.recognise("s2", features, [features])
-
-
-def test_speakers_are_divided_among_jobs():
-    speakers = ["c", "a", "b", "a", "e", "d"]
-    parts = [part_of(speakers, part, 3) for part in (1, 2, 3)]
-    assert parts == [["a", "d"], ["b", "e"], ["c"]]
 
 
 def test_lattices_hold_the_best_path_and_its_rivals(folder):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from tests.workflow.conftest import Project
+from tests.workflow.project import Project
 
 
 def test_killed_again_and_again_ends_in_the_same_bytes(finished, tmp_path):

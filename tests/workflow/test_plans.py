@@ -8,7 +8,7 @@ import yaml
 from darkknowledge.estimate import count_jobs
 from darkknowledge.overlays import read_studies
 from darkknowledge.study import load_study
-from tests.workflow.conftest import ROOT, TINY, Project
+from tests.workflow.project import ROOT, TINY, Project
 
 
 @pytest.fixture(scope="module")

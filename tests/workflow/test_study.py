@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from darkknowledge.boundaries import compare_boundaries, read_phones
 from darkknowledge.corpora.options import SyntheticOptions
 from darkknowledge.corpora.synthetic import phone_times
 from darkknowledge.word_errors import count_errors
-from tests.workflow.conftest import ROOT, TINY, Project
+from tests.workflow.project import ROOT, TINY, Project
 
 HOWS = ("soft", "pretrain")
 
@@ -178,6 +179,30 @@ def test_a_run_that_diverges_leaves_a_gap_and_stops_nothing_else(copy):
     assert trained(copy.planned(config=config)) == expected
 
 
+def test_jobs_that_divide_a_set_are_no_part_of_the_result(copy):
+    before = copy.checksums()
+    config = overlay(copy, jobs={"features": 3, "decoding": 2})
+    systems = ["mono", "tri1", "tri2b", "dnn/seed1"]
+    shutil.rmtree(copy.results / "features" / "test")
+    for system in systems:
+        shutil.rmtree(copy.results / "decode" / system)
+    targets = [f"results/tiny/decode/{system}/score.json" for system in systems]
+    trigger = ["--rerun-triggers", "mtime", "--"]
+    assert {f"decode_part:{s}:{n}" for s in systems for n in (1, 2)} | {
+        *(f"extract_part:test:{n}" for n in (1, 2, 3)),
+        *(f"gather_hypotheses:{s}" for s in systems),
+        "gather_features:test",
+    } <= copy.planned(*trigger, *targets, config=config)
+    copy.run(*trigger, *targets, config=config)
+    after = copy.checksums()
+    made = [
+        name for name in after if re.match("features/test/|decode/.*/(hypo|score|tuning)", name)
+    ]
+    assert len(made) >= 8 + 4 * 4
+    assert [name for name in made if before[name] != after[name]] == []
+    assert not [name for name in after if re.search("part[0-9]", name)]
+
+
 def test_a_study_laid_over_another_adds_its_table_alone(copy):
     weak = str(ROOT / "studies" / "paper2_weak.yaml")
     jobs = copy.planned("--configfile", TINY, weak, config=None)
@@ -220,7 +245,8 @@ def test_a_recurrent_teacher_of_adapted_features(copy):
             "stages": ["mono", "tri1", "tri2b", "tri3b"],
             "tri3b": {"tree": {"leaves": 100}, "gaussians": 600},
         },
-        decoding={"lattice_beam": None, "adaptation_jobs": 2},
+        decoding={"lattice_beam": None},
+        jobs={"decoding": 2},
         networks={
             "small": {**small, "training": training},
             "blstm": {**blstm, "training": training},

@@ -1,4 +1,4 @@
-"""A copy of the project in which a tiny study is run once for all workflow tests."""
+"""A copy of the project in which a study is run."""
 
 import hashlib
 import os
@@ -47,18 +47,27 @@ class Project:
         return [sys.executable, "-m", "snakemake", "--cores", "2", *layered, *arguments]
 
     def run(self, *arguments: str, config: str | None = TINY, check: bool = True):
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        return self.call(self.command(*arguments, config=config), check)
+
+    def call(self, command: list[str], check: bool = True, timeout: float | None = None):
+        """Run a command in the folder; a failure fails the test, if checked."""
         done = subprocess.run(
-            self.command(*arguments, config=config),
+            command,
             cwd=self.folder,
-            env=environment,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            timeout=timeout,
         )
         if check and done.returncode:
             pytest.fail(f"{' '.join(done.args)}\n{done.stdout[-6000:]}")
         return done
+
+    def take_results(self, other: "Project") -> None:
+        """Copy what another project has made, and what Snakemake noted of it."""
+        for name in ("results", ".snakemake"):
+            shutil.copytree(other.folder / name, self.folder / name, symlinks=True)
 
     def planned(self, *arguments: str, config: str | None = TINY) -> set[str]:
         """Name the jobs of a dry run, as rule or rule:run."""
@@ -83,11 +92,3 @@ class Project:
                 if not file.name.startswith("."):
                     sums[str(relative)] = hashlib.sha256(file.read_bytes()).hexdigest()
         return sums
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """The tiny study, run to its end without a disturbance."""
-    project = Project(tmp_path_factory.mktemp("finished"))
-    project.run()
-    return project

@@ -1,0 +1,76 @@
+"""A job says how near it is to the memory that it asked for, before it is killed for it."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+
+from darkknowledge import memory
+from darkknowledge.memory import job_processes, used_megabytes, watch_memory
+
+FORK = """
+import os, time
+block = bytearray(200_000_000)
+if os.fork() == 0:
+    time.sleep(60)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_pages_that_processes_share_count_once():
+    process = subprocess.Popen([sys.executable, "-c", FORK], stdout=subprocess.PIPE, text=True)
+    processes = []
+    try:
+        assert process.stdout.readline().strip() == "ready"
+        processes = job_processes(psutil.Process(process.pid))
+        assert len(processes) == 2
+        assert 190 < used_megabytes(processes) < 240
+        assert used_megabytes(processes, shared=False) > 390
+    finally:
+        for one in processes:
+            one.kill()
+        process.kill()
+        process.wait()
+    assert used_megabytes(processes) == 0
+
+
+def test_under_slurm_the_snakemake_that_started_a_job_counts(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    code = "import time; print(flush=True); time.sleep(60)"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", outer, "snakemake"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        process.stdout.readline()
+        (child,) = psutil.Process(process.pid).children()
+        assert job_processes(child) == [child]
+        monkeypatch.setenv("SLURM_JOB_ID", "1")
+        assert psutil.Process(process.pid) in job_processes(child)
+        child.kill()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_log_tells_from_six_tenths_on_and_no_line_twice(monkeypatch):
+    lines, done = [], threading.Event()
+    uses = iter([500, 610, 650, 705, 990, 995, 700])
+
+    def use(processes, shared=True):
+        if not shared:
+            return 1e9
+        try:
+            return next(uses)
+        except StopIteration:
+            done.set()
+            time.sleep(60)
+
+    monkeypatch.setattr(memory, "used_megabytes", use)
+    monkeypatch.setattr(memory.logger, "info", lambda text, *values: lines.append(text % values))
+    assert watch_memory("decode", 1000, 0.001).daemon
+    assert done.wait(10)
+    assert lines == [f"memory of decode: {used} of the 1000 MB asked for" for used in (610, 990)]
