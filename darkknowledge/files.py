@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import glob
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -32,6 +33,9 @@ def atomic_write(path: str | Path, mode: str = "w", durable: bool = True) -> Ite
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if durable:  # what a killed process left of the same file
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            stale.unlink(missing_ok=True)
     text = {"encoding": "utf-8", "newline": "\n"} if "b" not in mode else {}
     try:
         with open(temporary, mode, **text) as file:

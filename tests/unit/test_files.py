@@ -14,6 +14,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["table.json"]
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left = tmp_path / ".a[1].ark.123456.tmp"
+    other = tmp_path / ".b.ark.123456.tmp"
+    left.touch()
+    other.touch()
+    with atomic_write(tmp_path / "a[1].ark", "wb") as file:
+        file.write(b"x")
+    assert not left.exists() and other.exists()
+
+
 def test_rows_come_back(tmp_path):
     rows = [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.5}]
     write_jsonl(tmp_path / "m.jsonl", rows)

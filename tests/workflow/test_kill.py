@@ -2,11 +2,18 @@
 
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
+
+import pytest
 
 from tests.workflow.project import Project
+
+KILLER = Path(__file__).parent / "killer.py"
 
 
 def test_killed_again_and_again_ends_in_the_same_bytes(finished, tmp_path):
@@ -35,3 +42,45 @@ def test_killed_again_and_again_ends_in_the_same_bytes(finished, tmp_path):
     assert undisturbed.keys() == disturbed.keys()
     different = [name for name in undisturbed if undisturbed[name] != disturbed[name]]
     assert different == []
+
+
+@pytest.mark.parametrize(
+    ("point", "removed", "target"),
+    [
+        ("darkknowledge.corpora.synthetic:finish:9", "data/dev", "data/dev/wav.scp"),
+        ("darkknowledge.features:fbank:9", "features/dev", "features/dev/fbank.scp"),
+        ("darkknowledge.hmm.tying:gaussian_objective:90", "hmm/tri1", "hmm/tri1/model.npz"),
+        ("torch.nn.utils:clip_grad_norm_:700", "networks/rnn-0", "networks/rnn-0/seed1/model.pt"),
+        ("write:*.checkpoint:3", "networks/rnn-0", "networks/rnn-0/seed1/model.pt"),
+        ("write:*/T2.soft:1", "soft_targets/dnn", "soft_targets/dnn/seed1/T2.soft"),
+        ("write:*/fbank.ark:1", "features/dev", "features/dev/fbank.scp"),
+    ],
+    ids=["corpus", "features", "tree", "epoch", "checkpoint", "cache", "archive"],
+)
+def test_killed_in_the_middle_and_started_again(finished, tmp_path, point, removed, target):
+    project = Project(tmp_path / "project")
+    project.take_results(finished)
+    shutil.rmtree(project.results / removed)
+    (tmp_path / "killer").mkdir()
+    shutil.copy(KILLER, tmp_path / "killer" / "sitecustomize.py")
+    path = os.pathsep.join([str(tmp_path / "killer"), os.environ.get("PYTHONPATH", "")])
+    command = project.command("--rerun-triggers", "mtime", "--", f"results/tiny/{target}")
+    killed = subprocess.run(
+        command,
+        cwd=project.folder,
+        env={**os.environ, "PYTHONPATH": path, "KILL_AT": point},
+        capture_output=True,
+        start_new_session=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stdout.decode()[-3000:]
+    assert not (project.results / target).exists()
+    project.call(command)
+    before, after = finished.checksums(), project.checksums()
+    made = [name for name in after if name.startswith(removed)]
+    assert target in made and [name for name in made if before[name] != after[name]] == []
+    assert not [path for path in (project.results / removed).rglob(".*.tmp")]
+    if removed == "networks/rnn-0":
+        log = (project.results / "logs" / "train_network" / "rnn-0.seed1.log").read_text()
+        # the third epoch was not yet, or not wholly, in a checkpoint
+        assert re.findall(r"goes on after epoch (\d+)", log) == ["2"]
+        assert "epoch 3/" in log and "epoch 2/" not in log
