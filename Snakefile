@@ -7,6 +7,8 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+from darkknowledge.errors import DataError
+from darkknowledge.locks import claim_results
 from darkknowledge.study import StudyError, load_study
 
 
@@ -28,6 +30,10 @@ if workflow.is_main_process and study.absent():
 onstart:
     if study.absent():
         raise WorkflowError("\n".join(study.absent()))
+    try:
+        claim_results(Path("results") / study.name)
+    except DataError as error:
+        raise WorkflowError(str(error)) from None
 
 
 include: "rules/common.smk"

@@ -1,17 +1,25 @@
-"""Locks of a Snakemake that was killed, told from those of one that runs.
+"""Locks that die with their process: one Snakemake to a study, one process to a job.
 
-Snakemake's own lock is a file, which outlives a kill. Each main process here also holds a shared
-``flock``, which dies with its process: whoever gets it exclusively is alone, and what locks are
-left are stale.
+Snakemake's own lock is a file, which outlives a kill, and is one per working folder.
 """
 
 import fcntl
+import os
+import socket
 from pathlib import Path
 from typing import IO
+
+from darkknowledge.errors import DataError
+
+# an open file holds its lock until the process ends, however it ends
+_HELD: list[IO] = []
 
 
 def remove_stale_locks(folder: Path) -> IO:
     """Remove Snakemake's lock files if no other process of this folder is alive.
+
+    Each main process also holds a shared ``flock``: whoever gets it exclusively is alone, and
+    what locks are left are stale.
 
     Parameters
     ----------
@@ -36,3 +44,55 @@ def remove_stale_locks(folder: Path) -> IO:
     except OSError:
         pass
     return file
+
+
+def claim_results(folder: Path) -> None:
+    """Hold a folder of results while this process lives.
+
+    Two clones may share one by a link.
+
+    Raises
+    ------
+    DataError
+        If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".running"
+    file = open(path, "a+")  # noqa: SIM115 - held open on purpose
+    if not _lock(file):
+        file.seek(0)
+        holder = file.read().strip() or "an unknown process"
+        file.close()
+        raise DataError(
+            f"{folder}: another Snakemake makes these results, {holder}; wait for it, or give this "
+            "study another name"
+        )
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    _HELD.append(file)
+
+
+def claim_job(log: Path) -> bool:
+    """Hold a job by its log file while this process lives.
+
+    Returns
+    -------
+    bool
+        False if it had to wait: a killed Snakemake left the same job running.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    file = open(log, "a")  # noqa: SIM115 - held open on purpose
+    _HELD.append(file)
+    if _lock(file):
+        return True
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return False
+
+
+def _lock(file: IO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -84,3 +84,27 @@ def test_killed_in_the_middle_and_started_again(finished, tmp_path, point, remov
         # the third epoch was not yet, or not wholly, in a checkpoint
         assert re.findall(r"goes on after epoch (\d+)", log) == ["2"]
         assert "epoch 3/" in log and "epoch 2/" not in log
+
+
+def test_two_at_once_on_one_folder_of_results(finished, tmp_path):
+    first, second = Project(tmp_path / "first"), Project(tmp_path / "second")
+    first.take_results(finished)
+    shutil.rmtree(first.results / "networks" / "rnn-0")
+    (second.folder / "results").symlink_to(first.folder / "results")
+    target = "results/tiny/networks/rnn-0/seed1/model.pt"
+    command = first.command("--rerun-triggers", "mtime", "--", target)
+    running = subprocess.Popen(
+        command, cwd=first.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    log = first.results / "logs" / "train_network" / "rnn-0.seed1.log"
+    before = log.stat().st_mtime_ns
+    while log.stat().st_mtime_ns == before and running.poll() is None:
+        time.sleep(0.1)
+    again = first.call(command, check=False)
+    elsewhere = second.call(command, check=False)
+    output, _ = running.communicate()
+    assert running.returncode == 0, output
+    assert again.returncode and "lock" in again.stdout.lower()
+    assert elsewhere.returncode and f"process {running.pid} on" in elsewhere.stdout
+    made = "networks/rnn-0/seed1/model.pt"
+    assert first.checksums()[made] == finished.checksums()[made]
