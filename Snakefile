@@ -36,6 +36,22 @@ onstart:
         raise WorkflowError(str(error)) from None
 
 
+onsuccess:
+    partial = Path(R, "partial.txt")
+    partial.unlink(missing_ok=True)
+
+
+onerror:
+    # imported here, as tables need pandas
+    from darkknowledge.files import write_text
+    from darkknowledge.tables import partial_tables
+
+    there = partial_tables({name: table_spec(name) for name in TABLES})
+    if there:
+        write_text(Path(R, "partial.txt"), there)
+        logger.error(f"What there is, with gaps (also in {R}/partial.txt):\n\n{there}")
+
+
 include: "rules/common.smk"
 include: "rules/corpus.smk"
 include: "rules/features.smk"

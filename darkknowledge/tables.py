@@ -212,7 +212,7 @@ def table_rows(
     return table
 
 
-def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
+def read_table_rows(spec: Mapping[str, Any], partial: bool = False) -> pd.DataFrame:
     """Gather the rows of a table from the files of its runs.
 
     Parameters
@@ -223,6 +223,8 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
         ``summaries``, with None for a GMM stage. A summary or score that holds a ``problem``
         counts as absent. Where pairs are compared, ``significance``, the file of
         `darkknowledge.significance`'s records.
+    partial : bool
+        Whether files may be absent, which leaves gaps.
 
     Returns
     -------
@@ -231,15 +233,37 @@ def read_table_rows(spec: Mapping[str, Any]) -> pd.DataFrame:
     """
     summaries = spec.get("summaries") or [None] * len(spec["systems"])
     results = []
+
+    def read(path: str | None) -> Any:
+        return None if path is None or partial and not Path(path).exists() else read_json(path)
+
     for (run, seed), summary, score in zip(spec["systems"], summaries, spec["scores"], strict=True):
-        found = {"summary": read_json(summary) if summary else None, "score": read_json(score)}
+        found = {"summary": read(summary), "score": read(score)}
         problems = (file["problem"] for file in found.values() if file and "problem" in file)
         if problem := next(problems, None):
             found = {"problem": problem}
         results.append({"run": run, "seed": seed, **found})
     table = table_rows(spec["rows"], results, spec.get("paper"), spec.get("columns", ()))
-    table.attrs["pairs"] = read_json(spec["significance"]) if "significance" in spec else []
+    table.attrs["pairs"] = read(spec.get("significance")) or []
     return table
+
+
+def partial_tables(specs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Format what there is of a study's tables, as text with gaps.
+
+    Parameters
+    ----------
+    specs : mapping
+        By name, as `read_table_rows` takes them, and ``title``.
+
+    Returns
+    -------
+    str
+        The tables that have a result at least; empty if none has.
+    """
+    there = (spec for spec in specs.values() if any(Path(p).exists() for p in spec["scores"]))
+    tables = (terminal_table(read_table_rows(spec, True), spec["title"]) for spec in there)
+    return "\n".join(tables)
 
 
 def write_table(table: pd.DataFrame, stem: str | Path, title: str = "") -> None:

@@ -14,6 +14,7 @@ from darkknowledge.tables import (
     html_table,
     latex_table,
     markdown_table,
+    partial_tables,
     read_table_rows,
     table_notes,
     table_rows,
@@ -127,6 +128,30 @@ def test_the_files_of_a_run_that_diverged_are_a_gap(tmp_path):
     table = read_table_rows(spec)
     assert list(table["problem"]) == ["", "seed 2: rnn seed 2: the loss is 1e+30"]
     assert list(table["seeds"]) == [1, 1] and table["wer"].notna().all()
+
+
+def test_a_table_of_what_there_is_has_gaps(tmp_path):
+    files = {
+        run: [str(tmp_path / f"{run}.{key}.json") for key in ("score", "summary")]
+        for run in ("dnn", "rnn")
+    }
+    found = result("dnn", 1, 4)
+    for name, key in zip(files["dnn"], ("score", "summary"), strict=True):
+        write_json(name, found[key])
+    spec = {
+        "title": "Half",
+        "rows": RUNS,
+        "systems": [["dnn", 1], ["rnn", 1]],
+        "scores": [files["dnn"][0], files["rnn"][0]],
+        "summaries": [files["dnn"][1], files["rnn"][1]],
+        "significance": str(tmp_path / "none.json"),
+    }
+    nothing = {**spec, "scores": files["rnn"][:1] * 2}
+    text = partial_tables({"half": spec, "nothing": nothing})
+    assert text.count("Half") == 1 and "seed 1: no result" in text
+    assert partial_tables({"nothing": nothing}) == ""
+    with pytest.raises(DataError, match="rnn.summary.json: no such file"):
+        read_table_rows(spec)
 
 
 def test_a_lost_run_is_a_gap_with_its_reason():

@@ -203,6 +203,24 @@ def test_jobs_that_divide_a_set_are_no_part_of_the_result(copy):
     assert not [name for name in after if re.search("part[0-9]", name)]
 
 
+def test_a_job_that_fails_leaves_the_others_running_and_a_table_with_a_gap(copy):
+    runs = {"broken": {"network": "lstm", "targets": "soft", "teacher": "dnn"}}
+    runs["other"] = {"network": "dnn", "targets": "soft", "teacher": "dnn"}
+    config = overlay(copy, runs=runs, tables={"table1": {"runs": ["dnn", "broken", "other"]}})
+    # a folder in the place of the model: no training can write it
+    (copy.results / "networks" / "broken" / "seed1" / "model.pt" / "x").mkdir(parents=True)
+    failed = copy.run("--keep-going", config=config, check=False)
+    assert failed.returncode and "Error in rule train_network" in failed.stdout
+    assert (copy.results / "decode" / "other" / "seed1" / "score.json").is_file()
+    text = (copy.results / "partial.txt").read_text()
+    assert text in failed.stdout and "seed 1: no result" in text
+    rows = {line.split()[0]: line for line in text.splitlines() if line[:1].isalpha()}
+    assert re.search(r"[0-9]\.[0-9]", rows["other"]) and not re.search(r"[0-9]", rows["broken"])
+    shutil.rmtree(copy.results / "networks" / "broken")
+    copy.run(config=config)
+    assert not (copy.results / "partial.txt").exists()
+
+
 def test_a_study_laid_over_another_adds_its_table_alone(copy):
     weak = str(ROOT / "studies" / "paper2_weak.yaml")
     jobs = copy.planned("--configfile", TINY, weak, config=None)
