@@ -72,7 +72,12 @@ wildcard_constraints:
 
 
 def code(script):
-    """Hash what a script computes; in `params` it reruns the rule when the code changes."""
+    """Hash what a script computes; in `params` it reruns the rule when the code changes.
+
+    A job on a cluster, which parses these rules again, has no use for it.
+    """
+    if not workflow.is_main_process:
+        return None
     return fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
 
 
