@@ -1,7 +1,7 @@
-"""Kaldi data directories: wav.scp, text, utt2spk, utt2cond and utt2dur of one set."""
+"""Kaldi data directories: wav.scp, text, utt2spk, utt2cond, utt2dur and utt2snr of one set."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,8 @@ class DataDirectory:
         Acoustic condition of each utterance, such as ``01`` to ``14``.
     duration : dict
         Seconds of each utterance.
+    snr : dict
+        Signal-to-noise ratio in dB of utterances to which noise was added, where it is known.
     """
 
     wav: dict[str, str]
@@ -32,6 +34,7 @@ class DataDirectory:
     speaker: dict[str, str]
     condition: dict[str, str]
     duration: dict[str, float]
+    snr: dict[str, float] = field(default_factory=dict)
 
     @cached_property
     def speakers(self) -> dict[str, list[str]]:
@@ -42,13 +45,17 @@ class DataDirectory:
         return dict(sorted(groups.items()))
 
     def write(self, folder: str | Path) -> None:
-        """Write the five files, ``wav.scp`` last, in sorted order."""
+        """Write the files in sorted order, ``utt2snr`` if a ratio is known, ``wav.scp`` last."""
         folder = Path(folder)
         order = sorted(self.wav)
         write_lines(folder / "text", (f"{u} {' '.join(self.text[u])}" for u in order))
         write_lines(folder / "utt2spk", (f"{u} {self.speaker[u]}" for u in order))
         write_lines(folder / "utt2cond", (f"{u} {self.condition[u]}" for u in order))
         write_lines(folder / "utt2dur", (f"{u} {self.duration[u]:.3f}" for u in order))
+        if self.snr:
+            write_lines(folder / "utt2snr", (f"{u} {self.snr[u]:.1f}" for u in sorted(self.snr)))
+        else:
+            (folder / "utt2snr").unlink(missing_ok=True)
         write_lines(folder / "wav.scp", (f"{u} {self.wav[u]}" for u in order))
 
 
@@ -87,6 +94,15 @@ def _seconds(folder: Path, utterance: str, value: str) -> float:
     return seconds
 
 
+def _decibels(folder: Path, utterance: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise DataError(
+            f"{folder / 'utt2snr'}: {utterance} has {value!r}; expected dB, or no such file"
+        ) from None
+
+
 def read_data_directory(folder: str | Path) -> DataDirectory:
     """Read the data directory of a set and check that its files agree.
 
@@ -116,10 +132,12 @@ def read_data_directory(folder: str | Path) -> DataDirectory:
                 "give each a value, or remove the utterance from all files"
             )
     duration = {u: _seconds(folder, u, value) for u, value in sorted(tables["utt2dur"].items())}
+    ratios = read_table(folder / "utt2snr") if (folder / "utt2snr").is_file() else {}
     return DataDirectory(
         wav=dict(sorted(wav.items())),
         text={u: words.split() for u, words in sorted(tables["text"].items())},
         speaker=dict(sorted(tables["utt2spk"].items())),
         condition=dict(sorted(tables["utt2cond"].items())),
         duration=duration,
+        snr={u: _decibels(folder, u, value) for u, value in sorted(ratios.items())},
     )

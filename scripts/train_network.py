@@ -44,6 +44,7 @@ try:
         start=given.get("start"),
         lattices=given.get("lattices"),
         threads=snakemake.threads,
+        live=Path(snakemake.log[0]).with_suffix(".jsonl"),
     )
 except DivergenceError as error:
     mark([made.model, made.summary], str(error))
