@@ -111,7 +111,7 @@ def mistakes_html(worst: Sequence[Mistaken]) -> str:
     for one in worst:
         counts = one.counts
         lines.append(
-            f'<p class="utterance">{html.escape(one.utterance)}, condition '
+            f'<div><p class="utterance">{html.escape(one.utterance)}, condition '
             f"{html.escape(one.condition)}: {counts.errors} errors in {counts.words} words, "
             f"{counts.wer:.0f} % ({counts.substitutions} S, {counts.deletions} D, "
             f"{counts.insertions} I)</p>"
@@ -125,5 +125,5 @@ def mistakes_html(worst: Sequence[Mistaken]) -> str:
             )
             kind = "wrong" if letter else "right"
             words.append(f'<span class="{kind}">{cells}{f"<b>{letter}</b>" * bool(letter)}</span>')
-        lines.append(f'<div class="aligned">{"".join(words)}</div>')
-    return "\n".join(lines)
+        lines.append(f'<div class="aligned">{"".join(words)}</div></div>')
+    return "\n".join(['<div class="worst">', *lines, "</div>"])

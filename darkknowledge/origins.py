@@ -25,25 +25,26 @@ def origins(
     Returns
     -------
     table : DataFrame
-        A row for each system: ``model``, ``seed``, and for each kind of job its date and commit,
-        and the number of its surroundings in ``where``.
+        A row for each system: ``Model``, ``Seed``, for each kind of job its date and commit, and
+        in ``Where`` the numbers of its surroundings, from 1.
     surroundings : list of dict
         Commands, hosts and versions, each once.
     """
     surroundings: list[dict[str, Any]] = []
     rows = []
     for system in systems:
-        row = {"model": system["model"], "seed": system["seed"]}
+        seed = system["seed"]
+        row = {"Model": system["model"], "Seed": "–" if seed is None else str(seed)}
         places = []
         for done, log in system["jobs"].items():
             record = job_provenance(Path(logs) / log)
             if record is None:
-                row[done] = "not recorded"
+                row[done.capitalize()] = "not recorded"
                 continue
-            row[done] = f"{record.pop('date')}, {record.pop('git')}"
+            row[done.capitalize()] = f"{record.pop('date')}, {record.pop('git')}"
             if record not in surroundings:
                 surroundings.append(record)
             places.append(surroundings.index(record) + 1)
-        row["where"] = ", ".join(map(str, dict.fromkeys(places)))
+        row["Where"] = ", ".join(map(str, dict.fromkeys(places)))
         rows.append(row)
-    return pd.DataFrame(rows), surroundings
+    return pd.DataFrame(rows).fillna("–"), surroundings

@@ -3,6 +3,7 @@
 import base64
 import html
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,14 +56,16 @@ code { overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--link); margin: .4rem 0; }
 footer { margin: 3rem 0 2rem; }
 @media (min-width: 1150px) {
-  figure { display: grid; grid-template-columns: minmax(0, 58rem) minmax(14rem, 1fr);
-    gap: 2rem; align-items: start; }
-  figcaption { margin-top: 1.6rem; }
+  figure { display: flex; gap: 2rem; align-items: flex-start; }
+  figure .wide { flex: 0 1 auto; max-width: 58rem; }
+  figcaption { flex: 1 1 14rem; min-width: 14rem; max-width: 34rem; margin-top: 1.6rem; }
+  .worst { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2.5rem; }
+  .outline { columns: 3; column-rule: 1px solid var(--line); white-space: pre-wrap; }
 }
 @media (max-width: 640px) {
   body { font-size: 15px; }
   nav { position: static; }
-  figure img { max-width: none; width: max(100%, 36rem); }
+  figure img.large { max-width: none; width: max(100%, 36rem); }
   dl.definitions { grid-template-columns: 1fr; gap: 0; }
   .definitions dd { margin-bottom: .6rem; }
 }
@@ -182,7 +185,7 @@ def write_report(
         sections["Cost"] = _costs(costs, devices or {}, captions["cost"])
     sections["Configuration"] = [
         "<details open>\n<summary>All that differs from the defaults</summary>",
-        f"<pre>{html.escape(outline(study))}</pre>\n</details>",
+        f'<pre class="outline">{html.escape(outline(study))}</pre>\n</details>',
     ]
     told = [_caption(captions["provenance"])]
     sections["Provenance"] = told + _provenance(provenance, origins, again)
@@ -264,7 +267,7 @@ def _facts(tables: Sequence[tuple[str, pd.DataFrame]], costs: pd.DataFrame | Non
         best, first = known.loc[known["wer"].idxmin()], known.iloc[0]
         facts.append(("lowest word error rate", f"{best['wer']:.2f} %", best["model"]))
         if first["run"] != best["run"]:
-            facts.append(("first run", f"{first['wer']:.2f} %", first["model"]))
+            facts.append(("first row", f"{first['wer']:.2f} %", first["model"]))
         break
     if costs is not None and len(costs):
         jobs = f"{costs['jobs'].sum()} jobs"
@@ -312,12 +315,14 @@ def _figures(
         file = Path(file)
         other = f"{file.stem}_ungrouped"
         name = other if not grouped and other in captions else file.stem
+        image = f'src="{_data_url(file)}" alt="{html.escape(heading)}"'
+        image += ' class="large"' if _is_large(file) else ""
         if name not in captions:
             raise DataError(f"{file}: no caption; write report/{file.stem}.rst: what to look for")
         caption = html.escape(captions[name])
         parts.append(
             f"<h3>{html.escape(heading)}</h3>\n<figure>\n"
-            f'<div class="wide"><img src="{_data_url(file)}" alt="{html.escape(heading)}"></div>\n'
+            f'<div class="wide"><img {image}></div>\n'
             f"<figcaption>{caption}</figcaption>\n</figure>"
         )
     return parts
@@ -424,6 +429,12 @@ def _definitions(values: Mapping[str, Any]) -> str:
             value = ", ".join(f"{name} {inner}" for name, inner in value.items())
         lines.append(f"<dt>{html.escape(str(key))}</dt><dd>{html.escape(str(value))}</dd>")
     return "\n".join([*lines, "</dl>"])
+
+
+def _is_large(file: Path) -> bool:
+    """Tell whether a figure is too wide for a telephone: then it is scrolled."""
+    width = re.search(rb'<svg[^>]* width="([\d.]+)pt"', file.read_bytes()[:2000])
+    return width is None or float(width[1]) > 450
 
 
 def _data_url(file: Path) -> str:
