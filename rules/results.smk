@@ -1,7 +1,8 @@
-"""Summaries, scores and training logs to tables, figures and one page.
+"""Summaries, scores, alignments and training logs to tables, figures and one page.
 
 Inputs: networks/{run}/seed{seed}/{summary.json,metrics.jsonl}, decode/{system}/score.json;
-for the pairs of a table decode/{system}/hypotheses.trn and data/test/{text,utt2spk}
+decode/{system}/hypotheses.trn and data/test for pairs and worst utterances; features and ctm of
+the train and dev set; report/*.rst, the captions
 Outputs: significance/{table}.{json,csv}, tables/{table}.*, figures/*, report.html, summary.txt
 """
 

@@ -32,7 +32,7 @@ write_report(
     costs=read_costs(logs.parent / "benchmarks"),
     devices=training_devices(logs / "train_network"),
     origins=origins(params.systems, logs),
-    again=f"{here['command']} {params.systems[0]['score']}",
+    again=here["command"].replace("snakemake", f"snakemake {params.systems[0]['score']}", 1),
 )
 lines = [terminal_table(table, title) for title, table in tables.values()]
 paths = [*given.tables, *given.figures, made.report]
