@@ -17,6 +17,7 @@ from darkknowledge.mistakes import MISTAKES_CSS, Mistaken, mistakes_html
 from darkknowledge.progress import clock
 from darkknowledge.tables import TABLE_CSS, TABLE_SCRIPT, html_table
 
+NUMBER = re.compile(r"[-+−\d.,:]*( to [-−\d.]+)?|–|not (known|recorded)")
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png"}
 
 CSS = """
@@ -365,7 +366,7 @@ def _costs(costs: pd.DataFrame, devices: Mapping[str, int], caption: str) -> lis
             ],
             "Memory MB": [_decimals(value / 1e6, 0) for value in costs["memory"]],
             "GPU time asked": [
-                "not recorded" if math.isnan(value) else clock(value)
+                "not recorded" if math.isnan(value) else clock(value) if value else "–"
                 for value in costs["gpu_seconds"]
             ],
         }
@@ -398,9 +399,9 @@ def _decimals(value: float, digits: int) -> str:
 
 
 def _plain_table(table: pd.DataFrame) -> str:
-    """Format a table whose first column, and every other that holds text, stands to the left."""
+    """Format a table; its first column and those that hold text stand to the left."""
     texts = [
-        i == 0 or all(isinstance(v, str) and not v[:1].isdigit() and v != "–" for v in table[name])
+        i == 0 or not all(NUMBER.fullmatch(str(value)) for value in table[name])
         for i, name in enumerate(table.columns)
     ]
     kinds = [" class=text" if text else "" for text in texts]
