@@ -352,6 +352,7 @@ def figure_files(name):
 def shown_systems():
     """Say for each system of a table which files and logs are behind its numbers."""
     rows = {row["run"]: row["label"] for name in TABLES for row in table_spec(name)["rows"]}
+    labels = list(rows.values())
     found = []
     for (run, seed), path in zip(*systems_of(rows), strict=True):
         jobs = {"decoded": f"decode/{path}.log"}
@@ -364,7 +365,7 @@ def shown_systems():
         folder = f"{R}/decode/{path}"
         found.append(
             {
-                "model": rows[run],
+                "model": rows[run] if labels.count(rows[run]) == 1 else f"{rows[run]}, {run}",
                 "seed": seed,
                 "jobs": jobs,
                 "hypotheses": f"{folder}/hypotheses.trn",

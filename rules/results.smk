@@ -128,7 +128,7 @@ rule plot_alignments:
     benchmark:
         f"{BENCHMARKS}/plot_alignments.jsonl"
     conda:
-        "../envs/speech.yaml"
+        "../envs/report.yaml"
     threads: 1
     resources:
         mem="1GB",
