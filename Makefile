@@ -2,6 +2,8 @@
 # make test      the tests
 # make results STUDY=studies/mini_aurora.yaml   another study, layered over config.yaml
 # make results STUDY="studies/mini_aurora.yaml studies/paper2_layers.yaml"   and another over it
+# make report    its page: tables, figures, errors, costs, and where each number comes from
+# make watch     how far its networks are, in another terminal while it runs
 # make estimate STUDY=studies/aurora4.yaml   jobs, GPU hours and disk, before anything is run
 
 PYTHON ?= python3
@@ -12,11 +14,18 @@ INSTALLED := $(VENV)/.installed
 NAME = $(shell sed -n 's/^name: *//p' config.yaml $(STUDY) | tail -n 1)
 
 .DELETE_ON_ERROR:
-.PHONY: results estimate test lint clean
+.PHONY: results report watch estimate test lint clean
 
 results: $(INSTALLED)
 	$(VENV)/bin/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
 	@cat results/$(NAME)/summary.txt
+
+report: $(INSTALLED)
+	$(VENV)/bin/snakemake results/$(NAME)/report.html --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
+	@echo "$(CURDIR)/results/$(NAME)/report.html"
+
+watch: $(INSTALLED)
+	@$(VENV)/bin/python -m darkknowledge.watch config.yaml $(STUDY)
 
 estimate: $(INSTALLED)
 	@$(VENV)/bin/python -m darkknowledge.estimate config.yaml $(STUDY)

@@ -15,6 +15,9 @@ from darkknowledge.study import StudyError, load_study
 configfile: "config.yaml"
 
 
+report: "report/workflow.rst"
+
+
 try:
     study = load_study(config)
 except StudyError as error:

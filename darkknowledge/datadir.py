@@ -1,8 +1,8 @@
-"""Kaldi data directories: wav.scp, text, utt2spk, utt2cond and utt2dur of one set."""
+"""Kaldi data directories: wav.scp, text, utt2spk, utt2cond, utt2dur and utt2snr of one set."""
 
 import math
 from collections.abc import Container
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class DataDirectory:
         Acoustic condition of each utterance, such as ``01`` to ``14``.
     duration : dict
         Seconds of each utterance.
+    snr : dict
+        Signal-to-noise ratio in dB of utterances to which noise was added, where it is known.
     """
 
     wav: dict[str, str]
@@ -33,6 +35,7 @@ class DataDirectory:
     speaker: dict[str, str]
     condition: dict[str, str]
     duration: dict[str, float]
+    snr: dict[str, float] = field(default_factory=dict)
 
     @cached_property
     def speakers(self) -> dict[str, list[str]]:
@@ -44,18 +47,22 @@ class DataDirectory:
 
     def subset(self, utterances: Container[str]) -> "DataDirectory":
         """Return the part of the set that holds some of its utterances."""
-        tables = (getattr(self, field.name) for field in fields(self))
+        tables = (getattr(self, table.name) for table in fields(self))
         kept = ({u: value for u, value in table.items() if u in utterances} for table in tables)
         return DataDirectory(*kept)
 
     def write(self, folder: str | Path) -> None:
-        """Write the five files, ``wav.scp`` last, in sorted order."""
+        """Write the files in sorted order, ``utt2snr`` if a ratio is known, ``wav.scp`` last."""
         folder = Path(folder)
         order = sorted(self.wav)
         write_lines(folder / "text", (f"{u} {' '.join(self.text[u])}" for u in order))
         write_lines(folder / "utt2spk", (f"{u} {self.speaker[u]}" for u in order))
         write_lines(folder / "utt2cond", (f"{u} {self.condition[u]}" for u in order))
         write_lines(folder / "utt2dur", (f"{u} {self.duration[u]:.3f}" for u in order))
+        if self.snr:
+            write_lines(folder / "utt2snr", (f"{u} {self.snr[u]:.1f}" for u in sorted(self.snr)))
+        else:
+            (folder / "utt2snr").unlink(missing_ok=True)
         write_lines(folder / "wav.scp", (f"{u} {self.wav[u]}" for u in order))
 
 
@@ -94,6 +101,15 @@ def _seconds(folder: Path, utterance: str, value: str) -> float:
     return seconds
 
 
+def _decibels(folder: Path, utterance: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise DataError(
+            f"{folder / 'utt2snr'}: {utterance} has {value!r}; expected dB, or no such file"
+        ) from None
+
+
 def read_data_directory(folder: str | Path) -> DataDirectory:
     """Read the data directory of a set and check that its files agree.
 
@@ -123,10 +139,12 @@ def read_data_directory(folder: str | Path) -> DataDirectory:
                 "give each a value, or remove the utterance from all files"
             )
     duration = {u: _seconds(folder, u, value) for u, value in sorted(tables["utt2dur"].items())}
+    ratios = read_table(folder / "utt2snr") if (folder / "utt2snr").is_file() else {}
     return DataDirectory(
         wav=dict(sorted(wav.items())),
         text={u: words.split() for u, words in sorted(tables["text"].items())},
         speaker=dict(sorted(tables["utt2spk"].items())),
         condition=dict(sorted(tables["utt2cond"].items())),
         duration=duration,
+        snr={u: _decibels(folder, u, value) for u, value in sorted(ratios.items())},
     )

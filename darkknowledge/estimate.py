@@ -103,6 +103,7 @@ def count_jobs(study: Study) -> dict[str, int]:
         "make_table": len(study.tables) + 1,
         "compute_toy": 1,
         "plot_toy": 1,
+        "plot_alignments": 1,
         "plot_learning_curves": compared,
         "plot_conditions": compared,
         "plot_sweep": len(study.sweeps),

@@ -1,4 +1,7 @@
-"""The figures: one style, the same colour for the same run everywhere, the same bytes each time."""
+"""The figures: one style, the same colour for the same run everywhere, the same bytes each time.
+
+The style stands in ``figures.mplstyle``.
+"""
 
 import math
 import textwrap
@@ -20,50 +23,13 @@ from darkknowledge.corpora.conditions import CONDITIONS, group
 from darkknowledge.files import atomic_write
 from darkknowledge.landscape import Surface, ToyData, gradient_variance, log_density, soften
 
-# Okabe and Ito's colours, the yellow darkened for white paper, and a grey
-COLOURS = (
-    "#000000",
-    "#D55E00",
-    "#56B4E9",
-    "#0072B2",
-    "#5B4FA2",
-    "#7FC97F",
-    "#009E73",
-    "#C2559D",
-    "#B8860B",
-    "#7F7F7F",
+STYLE = matplotlib.rc_params_from_file(
+    Path(__file__).with_suffix(".mplstyle"), use_default_template=False
 )
+COLOURS = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
 MARKERS = "osDv^PX<>p"
 CLASSES = ("#0072B2", "#D55E00")
 TARGETS = {"hard": "#000000", "soft, T = 1": "#0072B2", "soft, T = 2": "#D55E00"}
-
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e7ec",
-    "grid.linewidth": 0.7,
-    "axes.edgecolor": "#667085",
-    "xtick.color": "#475467",
-    "ytick.color": "#475467",
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-    "savefig.bbox": "tight",
-    "savefig.pad_inches": 0.06,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "darkknowledge",
-    "pdf.fonttype": 42,
-}
 
 
 def save_figure(figure: Figure, stem: str | Path) -> None:

@@ -3,7 +3,7 @@
 Snakemake compares the parameters of a rule with those of its last run. With the fingerprint of
 its script among them, a changed line of code in any library module that the script imports,
 directly or through others, reruns the rule; a comment, a docstring, a new time stamp or a
-checkout back and forth does not.
+checkout back and forth does not. A style beside a module (``figures.mplstyle``) counts with it.
 """
 
 import ast
@@ -82,4 +82,8 @@ def fingerprint(script: Path, root: Path) -> str:
     for file in (script, *imported_files(script, root)):
         digest.update(str(file.relative_to(root)).encode())
         digest.update(_parse(file)[0].encode())
+        style = file.with_suffix(".mplstyle")
+        if style.is_file():
+            lines = style.read_text(encoding="utf-8").splitlines()
+            digest.update("\n".join(x for x in lines if not x.startswith("#")).encode())
     return digest.hexdigest()[:12]

@@ -1,17 +1,25 @@
 """Progress lines: to the rule's log and to the terminal."""
 
+import json
 import logging
 import sys
 import time
 from pathlib import Path
 
+from darkknowledge.provenance import provenance
+
 logger = logging.getLogger("darkknowledge")
 
 
 def start_logging(path: str | Path) -> None:
-    """Send log lines to a file and to standard error, uncaught exceptions to the file too."""
+    """Send log lines to a file and to standard error, uncaught exceptions to the file too.
+
+    The first line of the file is `darkknowledge.provenance.provenance` as JSON: where what the
+    job makes comes from.
+    """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    Path(path).write_text(json.dumps(provenance(), sort_keys=True) + "\n", encoding="utf-8")
+    file = logging.FileHandler(path, mode="a", encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(logging.Formatter("%(message)s"))
@@ -41,3 +49,9 @@ class Stopwatch:
         elapsed = time.perf_counter() - self.start
         left = elapsed * max(self.total - self.done, 0) / max(self.done, 1e-9)
         return f"{int(left // 60)}:{int(left % 60):02d} left"
+
+
+def clock(seconds: float) -> str:
+    """Write a duration as ``h:mm:ss``."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

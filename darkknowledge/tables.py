@@ -73,7 +73,48 @@ TABLE_CSS = """
 .results .spread { opacity: .7; font-size: .88em; font-weight: 400; }
 .results sup { display: inline-block; line-height: 0; text-align: left; }
 .results .gap { color: #b42318; text-align: left; white-space: normal; }
+.results thead tr:last-child th { cursor: pointer; }
+.results th[aria-sort]::after { content: " ▲"; font-size: .7em; }
+.results th[aria-sort=descending]::after { content: " ▼"; }
 .note { color: #667085; font-size: .9em; max-width: 62rem; }
+"""
+
+# A click on a head sorts by its column, another one the other way, a third as it was.
+TABLE_SCRIPT = """
+const value = cell => {
+  const text = cell ? cell.textContent.trim().replace(/\u2212/g, "-").replace(/,/g, "") : "";
+  const clock = text.match(/^(\\d+):(\\d\\d):(\\d\\d)/);
+  if (clock) return 3600 * clock[1] + 60 * clock[2] + 1 * clock[3];
+  const number = text.match(/[-+]?\\d+(\\.\\d+)?/);
+  if (!number) return NaN;
+  return number[0] * ({k: 1e3, M: 1e6}[(text.match(/\\d ([kM])$/) || [])[1]] || 1);
+};
+for (const table of document.querySelectorAll("table.results")) {
+  const body = table.tBodies[0], rows = [...body.rows];
+  for (const head of table.tHead.rows[table.tHead.rows.length - 1].cells) {
+    const sort = () => {
+      const next = {none: "ascending", ascending: "descending", descending: "none"};
+      const way = next[head.getAttribute("aria-sort") || "none"];
+      for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
+      const at = head.cellIndex, sign = way === "descending" ? -1 : 1, order = [...rows];
+      if (way !== "none") {
+        head.setAttribute("aria-sort", way);
+        order.sort((one, other) => {
+          const [a, b] = [one.cells[at], other.cells[at]];
+          if (head.classList.contains("text"))
+            return sign * (a ? a.textContent : "").localeCompare(b ? b.textContent : "");
+          const [x, y] = [value(a), value(b)];
+          return isNaN(x) || isNaN(y) ? isNaN(x) - isNaN(y) : sign * (x - y);
+        });
+      }
+      body.append(...order);
+    };
+    head.tabIndex = 0;
+    head.title = "sort";
+    head.addEventListener("click", sort);
+    head.addEventListener("keydown", event => { if (event.key === "Enter") sort(); });
+  }
+}
 """
 
 PAGE = """<!doctype html>
@@ -91,6 +132,7 @@ body {{ font: 15px/1.5 system-ui, sans-serif; color: #1d2939; margin: 2rem; }}
 <body>
 <h1>{title}</h1>
 {body}
+<script>{script}</script>
 </body>
 </html>
 """
@@ -266,6 +308,40 @@ def partial_tables(specs: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(tables)
 
 
+def condition_rates(spec: Mapping[str, Any]) -> pd.DataFrame:
+    """Gather word error rates by condition from the score files of a table's runs.
+
+    Parameters
+    ----------
+    spec : mapping
+        ``rows``, ``systems`` and ``scores``, as for `read_table_rows`.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, and for each condition the mean over seeds, per cent; NaN where a run has no
+        result there.
+    """
+    rates: dict[str, dict[str, list[float]]] = {row["run"]: {} for row in spec["rows"]}
+    for (run, _), path in zip(spec["systems"], spec["scores"], strict=True):
+        for name, counts in read_json(path).get("conditions", {}).items():
+            rate = 100 * counts["errors"] / counts["words"]
+            rates[run].setdefault(name, []).append(rate)
+    names = sorted({name for found in rates.values() for name in found})
+    return pd.DataFrame(
+        [
+            {"model": row["label"]}
+            | {
+                name: statistics.fmean(found)
+                if (found := rates[row["run"]].get(name))
+                else math.nan
+                for name in names
+            }
+            for row in spec["rows"]
+        ]
+    )
+
+
 def write_table(table: pd.DataFrame, stem: str | Path, title: str = "") -> None:
     """Write a table as ``.csv``, ``.md``, ``.tex`` and ``.html``.
 
@@ -293,7 +369,9 @@ def write_table(table: pd.DataFrame, stem: str | Path, title: str = "") -> None:
     write_text(f"{stem}.md", "\n".join(line.rstrip(" ") for line in lines).rstrip() + "\n")
     write_text(f"{stem}.tex", latex_table(table, title))
     body = html_table(table)
-    page = PAGE.format(title=html.escape(title or stem.name), css=TABLE_CSS, body=body)
+    page = PAGE.format(
+        title=html.escape(title or stem.name), css=TABLE_CSS, body=body, script=TABLE_SCRIPT
+    )
     write_text(f"{stem}.html", page)
 
 

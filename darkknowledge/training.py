@@ -23,6 +23,7 @@ from darkknowledge.checkpoints import (
 )
 from darkknowledge.errors import DataError, DivergenceError
 from darkknowledge.files import read_jsonl, write_json, write_jsonl
+from darkknowledge.live import LiveMetrics
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import (
@@ -295,6 +296,8 @@ class Trainer:
     seed : int
     lattices : TrainingLattices or None
         Of both sets, for objectives that read them.
+    live : path or None
+        File that tells how far the training is.
     """
 
     def __init__(
@@ -307,6 +310,7 @@ class Trainer:
         teachers: tuple[TeacherTargets | None, TeacherTargets | None],
         seed: int,
         lattices: TrainingLattices | None = None,
+        live: str | Path | None = None,
     ):
         self.run = run
         self.network = network
@@ -316,6 +320,8 @@ class Trainer:
         self.teachers = teachers
         self.seed = seed
         self.lattices = lattices
+        self.live = LiveMetrics(live, run, seed)
+        self.left = 0
         self.weights = network.part(options.update)
         network.requires_grad_(False)
         for weight in self.weights:
@@ -380,6 +386,14 @@ class Trainer:
                     break
                 if time.perf_counter() - reported > REPORT_SECONDS:
                     reported = time.perf_counter()
+                    self.live.within(
+                        objective.name,
+                        len(self.rows) + 1,
+                        self.left,
+                        done / len(self.train),
+                        train_loss=totals[0].item() / done - floor,
+                        frames_per_second=done / (reported - began),
+                    )
                     logger.info(
                         "%s seed %d, %s, epoch %d: %d %% done, loss %.3f, %d frames/s",
                         self.run,
@@ -503,9 +517,12 @@ class Trainer:
         for phase in range(state["phase"], len(phases)):
             objective = phases[phase]
             last = phase == len(phases) - 1
-            limit, rate = self.options.epochs, self.options.learning_rate
+            limit, rate = self._most_epochs(phase), self.options.learning_rate
+            later = sum(map(self._most_epochs, range(phase + 1, len(phases))))
+            self.left = limit - state["epoch"] + later
+            if self.left:
+                self.live.within(objective.name, len(self.rows) + 1, self.left, 0)
             if phase:
-                limit = self.options.finetune_epochs or limit
                 rate = self.options.finetune_learning_rate or rate
             if state["halving"] is None:
                 if phase:
@@ -561,6 +578,14 @@ class Trainer:
                         "accepted": accepted,
                     }
                 )
+                self.left = later if finished else limit - epoch + later
+                self.live.epoch(
+                    state["rows"][-1],
+                    self.left,
+                    time.perf_counter() - began,
+                    frames_per_second=speed,
+                    **self._device(),
+                )
                 left = watch.advance(score.frames)
                 logger.info(
                     "%s seed %d, %s, epoch %d/%d: rate %.2g, loss %.3f, FA %.1f %%; "
@@ -588,6 +613,19 @@ class Trainer:
                 save_checkpoint(checkpoint, {**state, **best})
         return state["rows"]
 
+    def _most_epochs(self, phase: int) -> int:
+        options = self.options
+        return (options.finetune_epochs or options.epochs) if phase else options.epochs
+
+    def _device(self) -> dict[str, Any]:
+        device = self.train.features.device
+        if device.type != "cuda":
+            return {"device": device.type}
+        return {
+            "device": torch.cuda.get_device_name(device),
+            "gpu_memory": torch.cuda.max_memory_reserved(device),
+        }
+
     def _resume(self, checkpoint: Path) -> dict[str, Any]:
         fresh = {
             "phase": self.first,
@@ -604,6 +642,7 @@ class Trainer:
         if saved is None:
             return fresh
         self.restore({"network": saved.pop("network"), "optimiser": saved.pop("optimiser")})
+        self.live.go_on(len(saved["rows"]))
         logger.info(
             "%s seed %d: goes on after epoch %d from %s",
             self.run,
@@ -675,6 +714,7 @@ def train_network(
     lattices: str | Path | None = None,
     threads: int = 1,
     device: torch.device | str = "cpu",
+    live: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train the network of a run.
 
@@ -711,6 +751,8 @@ def train_network(
         Of torch on the CPU.
     device : torch.device or str
         Where it is trained.
+    live : path, optional
+        File that `darkknowledge.watch` reads while the training runs.
 
     Returns
     -------
@@ -782,6 +824,7 @@ def train_network(
         teachers,
         seed,
         opened,
+        live,
     )
     logger.info(
         "%s seed %d: %s with %d parameters, %d training and %d cross-validation frames, %d pdfs",
@@ -797,8 +840,9 @@ def train_network(
         trainer.go_on_from(*first_phase, learnt=state_key(_first_phase(learnt)))
     try:
         rows = trainer.run_phases(phases, checkpoint)
-    except DivergenceError:
+    except DivergenceError as error:
         write_jsonl(metrics, trainer.rows)
+        trainer.live.diverged(str(error))
         checkpoint.unlink(missing_ok=True)
         raise
     hard = Objective("hard", hard=1.0, soft=0.0)

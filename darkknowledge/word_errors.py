@@ -72,12 +72,7 @@ def count_errors(
     """
     if not reference:
         raise DataError(f"{utterance}: the reference has no words; remove the utterance")
-    found = jiwer.process_words(
-        " ".join(reference),
-        " ".join(hypothesis),
-        reference_transform=_WORDS,
-        hypothesis_transform=_WORDS,
-    )
+    found = _process(reference, hypothesis)
     errors = found.substitutions + found.deletions + found.insertions
     return Counts(
         correct=found.hits,
@@ -86,4 +81,42 @@ def count_errors(
         insertions=found.insertions,
         utterances=1,
         wrong_utterances=int(errors > 0),
+    )
+
+
+def align_words(
+    reference: Sequence[str], hypothesis: Sequence[str]
+) -> list[tuple[str | None, str | None]]:
+    """Pair the words of a hypothesis with those of the reference, as they are counted.
+
+    Parameters
+    ----------
+    reference, hypothesis : sequences of str
+        The reference has a word at least.
+
+    Returns
+    -------
+    list of (str or None, str or None)
+        Word of the reference and of the hypothesis; None where one has no word: (word, None) is a
+        deletion, (None, word) an insertion.
+    """
+    pairs: list[tuple[str | None, str | None]] = []
+    for part in _process(reference, hypothesis).alignments[0]:
+        said = reference[part.ref_start_idx : part.ref_end_idx]
+        heard = hypothesis[part.hyp_start_idx : part.hyp_end_idx]
+        if part.type == "insert":
+            pairs += [(None, word) for word in heard]
+        elif part.type == "delete":
+            pairs += [(word, None) for word in said]
+        else:
+            pairs += zip(said, heard, strict=True)
+    return pairs
+
+
+def _process(reference: Sequence[str], hypothesis: Sequence[str]) -> jiwer.WordOutput:
+    return jiwer.process_words(
+        " ".join(reference),
+        " ".join(hypothesis),
+        reference_transform=_WORDS,
+        hypothesis_transform=_WORDS,
     )

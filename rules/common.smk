@@ -4,11 +4,16 @@
 without those that equal their default, so that a new option changes no run that exists.
 """
 
+import os
+import shlex
+import sys
+
 from darkknowledge.fingerprint import fingerprint
 from darkknowledge.locks import remove_stale_locks
 from darkknowledge.hmm.options import STAGES
 from darkknowledge.networks.options import SEQUENCE
 from darkknowledge.papers import PAPERS
+from darkknowledge.provenance import COMMAND
 from darkknowledge.resources import Needs
 from darkknowledge.study import plain
 
@@ -46,12 +51,23 @@ FIGURES = {
     for name, title in TABLE_FIGURES.items()
 }
 FIGURES |= {f"{R}/figures/{name}/sweep.svg": s.title or name for name, s in study.sweeps.items()}
+FIGURES |= {f"{R}/figures/alignments.svg": "Alignments over spectrograms"}
 FIGURES |= {f"{R}/figures/{name}.svg": title for name, title in TOY_FIGURES.items()}
+CAPTIONS = sorted(map(os.path.relpath, (ROOT / "report").glob("*.rst")))
 LATTICES = [f"{R}/decode/{system}/lattice_score.json" for system in [*GMM_STAGES, *RUN_SEEDS]]
 TABLES = {name: f"{R}/tables/{name}.txt" for name in [*study.tables, "gmm"]}
 
 if workflow.is_main_process:
+    os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
     ALIVE = remove_stale_locks(Path(".snakemake"))
+
+
+def figure(stem, group):
+    """Name the files of a figure below `figures`, the first of them for Snakemake's report."""
+    kinds = [f"{R}/figures/{stem}.{kind}" for kind in FIGURE_FORMATS]
+    caption = f"../report/{Path(stem).name}.rst"
+    labels = {"of": group, "figure": Path(stem).name.replace("_", " ")}
+    return [report(kinds[0], caption=caption, category="Figures", labels=labels), *kinds[1:]]
 
 
 def either(names):
@@ -334,6 +350,32 @@ def figure_files(name):
         return [name.format(run, seed) for run, seed in figure_runs(wildcards.table)["systems"]]
 
     return files
+
+
+def shown_systems():
+    """Say for each system of a table which files and logs are behind its numbers."""
+    rows = {row["run"]: row["label"] for name in TABLES for row in table_spec(name)["rows"]}
+    labels = list(rows.values())
+    found = []
+    for (run, seed), path in zip(*systems_of(rows), strict=True):
+        jobs = {"decoded": f"decode/{path}.log"}
+        if run in GMM_STAGES:
+            jobs = {"trained": f"train_{run}.log"} | jobs
+        elif study.runs[run].adapt:
+            jobs = {"decoded": f"gather_speakers/{run}.seed{seed}.log"}
+        else:
+            jobs = {"trained": f"train_network/{run}.seed{seed}.log"} | jobs
+        folder = f"{R}/decode/{path}"
+        found.append(
+            {
+                "model": rows[run] if labels.count(rows[run]) == 1 else f"{rows[run]}, {run}",
+                "seed": seed,
+                "jobs": jobs,
+                "hypotheses": f"{folder}/hypotheses.trn",
+                "score": f"{folder}/score.json",
+            }
+        )
+    return found
 
 
 def lattice_scores(wildcards):

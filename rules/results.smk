@@ -1,7 +1,8 @@
-"""Summaries, scores and training logs to tables, figures and one page.
+"""Summaries, scores, alignments and training logs to tables, figures and one page.
 
 Inputs: networks/{run}/seed{seed}/{summary.json,metrics.jsonl}, decode/{system}/score.json;
-for the pairs of a table decode/{system}/hypotheses.trn and data/test/{text,utt2spk}
+decode/{system}/hypotheses.trn and data/test for pairs and worst utterances; features and ctm of
+the train and dev set; report/*.rst, the captions
 Outputs: significance/{table}.{json,csv}, tables/{table}.*, figures/*, report.html, summary.txt
 """
 
@@ -11,6 +12,7 @@ localrules:
     make_table,
     compute_toy,
     plot_toy,
+    plot_alignments,
     plot_learning_curves,
     plot_conditions,
     plot_sweep,
@@ -46,7 +48,13 @@ rule make_table:
     input:
         lambda wildcards: spec_files(table_spec(wildcards.table)),
     output:
-        **{kind: f"{R}/tables/{{table}}.{kind}" for kind in TABLE_FORMATS},
+        **{kind: f"{R}/tables/{{table}}.{kind}" for kind in TABLE_FORMATS if kind != "html"},
+        html=report(
+            f"{R}/tables/{{table}}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         f"{LOGS}/make_table/{{table}}.log",
     benchmark:
@@ -86,8 +94,8 @@ rule plot_toy:
     input:
         toy=f"{R}/figures/toy.npz",
     output:
-        data=multiext(f"{R}/figures/toy_data", *[f".{kind}" for kind in FIGURE_FORMATS]),
-        surfaces=multiext(f"{R}/figures/toy_surfaces", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        data=figure("toy_data", "toy"),
+        surfaces=figure("toy_surfaces", "toy"),
     log:
         f"{LOGS}/plot_toy.log",
     benchmark:
@@ -103,14 +111,37 @@ rule plot_toy:
         "../scripts/plot_toy.py"
 
 
+rule plot_alignments:
+    input:
+        features=expand(f"{R}/features/{{set}}/fbank.scp", set=("train", "dev")),
+        text=expand(f"{R}/data/{{set}}/text", set=("train", "dev")),
+        phones=expand(f"{R}/alignments/{{set}}/phones.ctm", set=("train", "dev")),
+        words=expand(f"{R}/alignments/{{set}}/words.ctm", set=("train", "dev")),
+    output:
+        figure=figure("alignments", "alignments"),
+    log:
+        f"{LOGS}/plot_alignments.log",
+    benchmark:
+        f"{BENCHMARKS}/plot_alignments.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        **needs("small"),
+    params:
+        code=code("plot_alignments"),
+        frame_shift=study.features.frame_shift,
+        fbank=options("features").get("fbank", {}),
+    script:
+        "../scripts/plot_alignments.py"
+
+
 rule plot_learning_curves:
     input:
         metrics=figure_files(f"{R}/networks/{{}}/seed{{}}/metrics.jsonl"),
         summaries=figure_files(f"{R}/networks/{{}}/seed{{}}/summary.json"),
     output:
-        figure=multiext(
-            f"{R}/figures/{{table}}/learning_curves", *[f".{kind}" for kind in FIGURE_FORMATS]
-        ),
+        figure=figure("{table}/learning_curves", "{table}"),
     log:
         f"{LOGS}/plot_learning_curves/{{table}}.log",
     benchmark:
@@ -131,9 +162,7 @@ rule plot_conditions:
     input:
         scores=figure_files(f"{R}/decode/{{}}/seed{{}}/score.json"),
     output:
-        figure=multiext(
-            f"{R}/figures/{{table}}/conditions", *[f".{kind}" for kind in FIGURE_FORMATS]
-        ),
+        figure=figure("{table}/conditions", "{table}"),
     log:
         f"{LOGS}/plot_conditions/{{table}}.log",
     benchmark:
@@ -154,7 +183,7 @@ rule plot_sweep:
     input:
         lambda wildcards: spec_files(sweep_spec(wildcards.sweep)),
     output:
-        figure=multiext(f"{R}/figures/{{sweep}}/sweep", *[f".{kind}" for kind in FIGURE_FORMATS]),
+        figure=figure("{sweep}/sweep", "{sweep}"),
         points=f"{R}/figures/{{sweep}}/sweep.csv",
     log:
         f"{LOGS}/plot_sweep/{{sweep}}.log",
@@ -178,8 +207,11 @@ rule write_report:
         tables=list(TABLES.values()),
         figures=list(FIGURES),
         data=expand(f"{R}/data/{{set}}/wav.scp", set=SETS),
+        lexicon=f"{R}/lang/lexicon.txt",
+        captions=CAPTIONS,
+        hypotheses=sorted({system["hypotheses"] for system in shown_systems()}),
     output:
-        report=f"{R}/report.html",
+        report=report(f"{R}/report.html", caption="../report/page.rst", category="Report"),
         summary=f"{R}/summary.txt",
     log:
         f"{LOGS}/write_report.log",
@@ -195,5 +227,6 @@ rule write_report:
         study=study.summary(),
         tables={name: table_spec(name) for name in TABLES},
         figures=list(FIGURES.values()),
+        systems=shown_systems(),
     script:
         "../scripts/write_report.py"

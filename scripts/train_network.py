@@ -46,6 +46,7 @@ try:
         lattices=given.get("lattices"),
         threads=snakemake.threads,
         device=take_device(snakemake.resources),
+        live=Path(snakemake.log[0]).with_suffix(".jsonl"),
     )
 except DivergenceError as error:
     mark([made.model, made.summary], str(error))

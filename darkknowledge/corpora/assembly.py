@@ -80,11 +80,19 @@ class Scene:
         speech = mixing.scale_to(speech, power)
         index = conditions.noise_index(condition)
         if index is not None:
-            rng = generator(self.seed, self.set_name, clean.name, "noise", index)
-            snr = rng.uniform(*self.snr)
+            rng, snr = self._ratio(clean.name, index)
             noise = self.noises.segment(index, len(speech), rng)
             speech = mixing.mix(speech, channel.record(noise, filter_), snr)
         return mixing.limit(speech)
+
+    def ratio(self, name: str, condition: str) -> float | None:
+        """Return the SNR in dB of an utterance in a condition; None where it is clean."""
+        index = conditions.noise_index(condition)
+        return None if index is None else self._ratio(name, index)[1]
+
+    def _ratio(self, name: str, index: int) -> tuple[np.random.Generator, float]:
+        rng = generator(self.seed, self.set_name, name, "noise", index)
+        return rng, rng.uniform(*self.snr)
 
 
 def wav_bytes(samples: np.ndarray) -> bytes:
@@ -154,7 +162,7 @@ def write_set(
         "dev": lambda: dev_conditions(scene.seed),
     }
     one_each = single[name]() if name in single else None
-    wav, text, speaker, condition, duration = {}, {}, {}, {}, {}
+    wav, text, speaker, condition, duration, snr = {}, {}, {}, {}, {}, {}
     watch = Stopwatch(total_seconds)
     told = 0.0
 
@@ -182,6 +190,8 @@ def write_set(
                 speaker[key] = clean.speaker
                 condition[key] = label
                 duration[key] = len(clean.samples) / RATE
+                if (ratio := scene.ratio(clean.name, label)) is not None:
+                    snr[key] = ratio
             left = watch.advance(sum(len(clean.samples) for clean in block) / RATE)
             if watch.done >= told + total_seconds / 10:
                 told = watch.done
@@ -197,7 +207,7 @@ def write_set(
     for stale in audio.iterdir():
         if stale.name not in {Path(path).name for path in wav.values()}:
             stale.unlink()
-    data = DataDirectory(wav, text, speaker, condition, duration)
+    data = DataDirectory(wav, text, speaker, condition, duration, snr)
     data.write(folder)
     logger.info(
         "%s set: %d utterances, %d speakers, %.1f min",

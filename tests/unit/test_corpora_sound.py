@@ -207,3 +207,5 @@ def test_an_utterance_keeps_noise_and_ratio_over_microphones():
         for a, b in (("01", "03"), ("08", "10"))
     ]
     assert snr[0] == pytest.approx(snr[1], abs=1e-6) and 5 <= snr[0] <= 15
+    assert scene.ratio("s-1", "03") == scene.ratio("s-1", "10") == pytest.approx(snr[0])
+    assert scene.ratio("s-1", "01") is None

@@ -1,5 +1,7 @@
 """Data directories survive being written and read; what is wrong is named."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,18 @@ def folder(tmp_path):
         duration={"b-2": 2.5, "a-1": 1.25},
     ).write(tmp_path)
     return tmp_path
+
+
+def test_ratios_are_kept_where_they_are_known(folder):
+    data = read_data_directory(folder)
+    assert data.snr == {} and not (folder / "utt2snr").exists()
+    replace(data, snr={"b-2": 7.26}).write(folder)
+    assert read_data_directory(folder).snr == {"b-2": 7.3}
+    (folder / "utt2snr").write_text("b-2 loud\n")
+    with pytest.raises(DataError, match="b-2 has 'loud'; expected dB"):
+        read_data_directory(folder)
+    data.write(folder)
+    assert not (folder / "utt2snr").exists()
 
 
 def test_written_and_read_again(folder):

@@ -1,7 +1,11 @@
+import itertools
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgb
 
 from darkknowledge import figures
 from darkknowledge.corpora.conditions import CONDITIONS
@@ -128,6 +132,41 @@ def test_a_run_keeps_its_colour_when_runs_are_added():
     looks = [(style["color"], style["marker"]) for style in many.values()]
     assert len(set(looks)) == len(looks)
     assert len(set(COLOURS)) == len(COLOURS)
+
+
+# Of linear RGB, at full severity: Machado, Oliveira and Fernandes 2009, table 1.
+SIGHTS = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216]]
+    + [[-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413]]
+    + [[-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602]]
+    + [[0.004733, 0.691367, 0.303900]],
+}
+XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+
+
+def cielab(linear):
+    scaled = linear @ np.transpose(XYZ) / [0.9505, 1.0, 1.089]
+    curve = np.where(scaled > 0.008856, np.cbrt(scaled), 7.787 * scaled + 16 / 116)
+    x, y, z = curve.T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_colours_differ_for_every_sight_and_from_the_paper(sight):
+    rgb = np.array([to_rgb(colour) for colour in (*COLOURS, "white")])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = cielab(np.clip(linear @ np.transpose(SIGHTS[sight]), 0, 1))
+    apart = [np.linalg.norm(one - other) for one, other in itertools.combinations(seen, 2)]
+    assert min(apart) > 12, "a just noticeable difference is about 2.3"
+
+
+def test_the_style_is_one_that_matplotlib_takes():
+    with plt.style.context(Path(figures.__file__).with_suffix(".mplstyle")):
+        assert plt.rcParams["axes.prop_cycle"].by_key()["color"] == list(COLOURS)
+        assert plt.rcParams["svg.hashsalt"] and plt.rcParams["font.size"] == 9
 
 
 def test_nothing_to_draw_is_no_crash(tmp_path):

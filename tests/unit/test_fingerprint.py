@@ -35,6 +35,15 @@ def test_a_changed_line_counts_in_a_module_reached_through_another(tmp_path):
     assert mark(first) != mark(third)
 
 
+def test_a_style_counts_with_its_module_but_for_comments(tmp_path):
+    marks = []
+    for name, style in enumerate(("# one\nsize: 9\n", "# two\nsize: 9\n", "size: 8\n")):
+        folder = tree(tmp_path / str(name), "def f():\n    return 1\n")
+        (folder / "darkknowledge" / "lib.mplstyle").write_text(style)
+        marks.append(mark(folder))
+    assert marks[0] == marks[1] != marks[2]
+
+
 def test_a_module_that_is_not_imported_does_not_count(tmp_path):
     first = tree(tmp_path / "a", "def f():\n    return 1\n")
     second = tree(tmp_path / "b", "def f():\n    return 1\n")

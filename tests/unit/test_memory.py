@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 
 import psutil
 
@@ -67,7 +66,7 @@ def test_the_log_tells_from_six_tenths_on_and_no_line_twice(monkeypatch):
             return next(uses)
         except StopIteration:
             done.set()
-            time.sleep(60)
+            threading.Event().wait()
 
     monkeypatch.setattr(memory, "used_megabytes", use)
     monkeypatch.setattr(memory.logger, "info", lambda text, *values: lines.append(text % values))

@@ -1,5 +1,6 @@
 """The project's own promises: pinned versions, a current reference, tidy scripts."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -57,3 +58,31 @@ def test_scripts_are_named_like_their_rules():
 def test_nothing_heavy_is_imported_by_the_workflow():
     for path in (ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")):
         assert not re.search(r"^\s*(import|from) (torch|numpy|pandas)", path.read_text(), re.M)
+
+
+def spoken_by_the_code() -> list[str]:
+    """All texts of the code, with … for what is put into them."""
+    found = [(ROOT / name).read_text() for name in ("Makefile", "Snakefile")]
+    for path in sorted((ROOT / "darkknowledge").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [p.value if isinstance(p, ast.Constant) else "…" for p in node.values]
+                found.append("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+SPOKEN = spoken_by_the_code()
+FOREIGN = {"Error: Directory cannot be locked": "snakemake", "CUDA out of memory": "torch"}
+TROUBLES = (ROOT / "docs" / "troubleshooting.md").read_text()
+QUOTED = re.findall(r"\*\*`([^`]+)`\*\*", TROUBLES)
+
+
+@pytest.mark.parametrize("message", QUOTED)
+def test_every_message_of_the_troubleshooting_is_one_of_the_code(message):
+    if message in FOREIGN:
+        return
+    parts = [re.escape(part.strip()) for part in message.split("…") if part.strip(" :,;'")]
+    pattern = re.compile(".*".join(parts), re.DOTALL)
+    assert any(pattern.search(text) for text in SPOKEN), message

@@ -16,6 +16,7 @@ from darkknowledge import training
 from darkknowledge.batches import gather_frames
 from darkknowledge.checkpoints import load_network
 from darkknowledge.errors import DataError, DivergenceError, TrainingError
+from darkknowledge.live import read_live
 from darkknowledge.networks.inputs import window_index
 from darkknowledge.networks.options import TrainingOptions
 from darkknowledge.networks.registry import build_network, log_posteriors, stream_log_posteriors
@@ -62,6 +63,7 @@ def run(folder, network, targets=None, training=None, **more):
         metrics=folder / "metrics.jsonl",
         summary=folder / "summary.json",
         state=folder.parent / "state",
+        live=folder.with_suffix(".live"),
         **{"seed": 1, **more},
     )
     return result, {
@@ -217,6 +219,12 @@ def test_killed_after_any_epoch(tmp_path, monkeypatch, cache, optimiser):
         assert len(list((tmp_path / "state").iterdir())) == 1
         _, resumed = run(tmp_path / "killed", **setting)
         assert resumed == undisturbed
+        rows = [json.loads(line) for line in resumed["metrics.jsonl"].splitlines()]
+        told = read_live(tmp_path / "killed.live")
+        assert [{key: one[key] for key in rows[0]} for one in told] == rows
+        assert [one["left"] for one in told] == [3, 2, 1, 0]
+        assert all(one["seconds"] > 0 and one["share"] == 1 for one in told)
+        (tmp_path / "killed.live").unlink()
 
 
 FIRST = {"temperature": 2}
@@ -337,6 +345,7 @@ def test_divergence_keeps_the_epochs_before(tmp_path, monkeypatch):
     with pytest.raises(DivergenceError, match="above its start .* epoch 3"):
         run(tmp_path / "a", DNN)
     assert len((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert "above its start" in read_live(tmp_path / "a.live")[-1]["problem"]
     assert not list((tmp_path / "state").iterdir())
 
 

@@ -14,6 +14,7 @@ PARTS = [
     "Snakefile",
     "config.yaml",
     "rules",
+    "report",
     "scripts",
     "darkknowledge",
     "envs",
@@ -21,8 +22,8 @@ PARTS = [
     "slurm",
 ]
 TINY = str(ROOT / "tests" / "workflow" / "tiny.yaml")
-# Times and speeds differ from run to run; everything else must not.
-TIMED = ("logs", "benchmarks")
+# Times and speeds differ from run to run, and the report tells them; everything else must not.
+TIMED = ("logs", "benchmarks", "report.html")
 
 
 class Project:

@@ -16,6 +16,7 @@ from darkknowledge.boundaries import compare_boundaries, read_phones
 from darkknowledge.corpora.options import SyntheticOptions
 from darkknowledge.corpora.synthetic import phone_times
 from darkknowledge.word_errors import count_errors
+from tests.browser import look_at, needs_chromium
 from tests.workflow.project import ROOT, TINY, Project
 
 HOWS = ("soft", "pretrain")
@@ -448,6 +449,37 @@ assert "torch" not in sys.modules
 )
 def test_every_target_is_known(finished, target):
     assert "Nothing to be done" in finished.run("-n", target).stdout
+
+
+@needs_chromium
+def test_the_report_of_a_study_opens_without_a_fault(finished, tmp_path):
+    report = finished.results / "report.html"
+    assert report.stat().st_size < 5e6
+    for told in look_at(report, tmp_path):
+        assert told["problems"] == told["spoken"] == []
+        assert told["needed"] <= told["width"]
+        assert len(told["images"]) == 5 and min(told["images"]) > 100
+
+
+def test_the_report_tells_where_every_number_comes_from(finished):
+    text = (finished.results / "report.html").read_text()
+    cost, _, rest = text.partition('<h2 id="cost">')[2].partition('<h2 id="configuration">')
+    for rule in ("train_network", "train_triphones", "decode", "make_set"):
+        assert f"<td class=text>{rule}</td>" in cost
+    provenance = rest.partition('<h2 id="provenance">')[2]
+    assert "not recorded" not in cost + provenance
+    assert "snakemake" in provenance and f"--configfile {TINY}" in provenance
+    corpus = text.partition('<h2 id="corpus">')[2].partition("</table>")[0]
+    assert "not known" not in corpus and " to " in corpus
+
+
+def test_trainings_tell_how_far_they_are(finished):
+    watch = [sys.executable, "-m", "darkknowledge.watch"]
+    for study in (["config.yaml", TINY], ["results/tiny"]):
+        done = subprocess.run(
+            [*watch, *study], cwd=finished.folder, capture_output=True, text=True, check=True
+        )
+        assert "3 networks: 3 done" in done.stdout
 
 
 def test_a_mistake_stops_before_any_job(tmp_path):
