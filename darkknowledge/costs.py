@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from darkknowledge.files import read_jsonl
+from darkknowledge.files import read_jsonl, write_text
 from darkknowledge.live import read_live
 
 
@@ -24,38 +24,67 @@ def read_costs(folder: str | Path) -> pd.DataFrame:
     -------
     DataFrame
         One row for each rule, the longest first: ``rule``, ``jobs``, ``seconds`` of all jobs
-        together, ``longest`` of one, ``cpu_seconds``, ``memory`` (the largest resident size in
-        bytes), and ``gpu_seconds``: GPUs that were asked for times seconds, used or not. NaN where
-        it was not measured.
+        together, ``longest`` of one, ``cpu_seconds``, ``memory`` (the largest that a job and its
+        children held, in bytes; what they share counts once), and ``gpu_seconds``: GPUs that were
+        asked for times seconds, used or not. What was used of what was asked for, as shares:
+        ``cpu_share`` of threads times seconds, over all jobs, and the largest ``memory_share`` and
+        ``time_share`` of one job, beside ``asked_memory`` in bytes and ``asked_seconds``, the
+        most that one asked for. NaN where it was not measured.
     """
     folder = Path(folder)
     rows = []
     for path in sorted(folder.rglob("*.jsonl")):
         for record in read_jsonl(path):
-            gpus = _number(record["resources"].get("gpu", 0)) if "resources" in record else math.nan
+            asked = record.get("resources")
+            gpus = math.nan if asked is None else _number(asked.get("gpu", 0))
+            seconds, memory = float(record["s"]), 2**20 * _number(record.get("max_pss", "NA"))
+            limits = asked or {}
+            asked_memory = 1e6 * _number(limits.get("mem_mb", "NA"))
+            asked_seconds = 60 * _number(limits.get("runtime", "NA"))
             rows.append(
                 {
                     "rule": record.get("rule_name")
                     or path.relative_to(folder).parts[0].removesuffix(".jsonl"),
-                    "seconds": float(record["s"]),
+                    "seconds": seconds,
                     "cpu_seconds": _number(record["cpu_time"]),
-                    "memory": 2**20 * _number(record["max_rss"]),
-                    "gpu_seconds": gpus * float(record["s"]),
+                    "thread_seconds": _number(record.get("threads", "NA")) * seconds,
+                    "memory": memory,
+                    "gpu_seconds": gpus * seconds,
+                    "asked_memory": asked_memory,
+                    "memory_share": memory / asked_memory,
+                    "asked_seconds": asked_seconds,
+                    "time_share": seconds / asked_seconds,
                 }
             )
-    table = pd.DataFrame(
-        rows, columns=["rule", "seconds", "cpu_seconds", "memory", "gpu_seconds"]
-    ).groupby("rule", sort=False)
+    columns = ["rule", "seconds", "cpu_seconds", "thread_seconds", "memory", "gpu_seconds"]
+    columns += ["asked_memory", "memory_share", "asked_seconds", "time_share"]
+    table = pd.DataFrame(rows, columns=columns).groupby("rule", sort=False)
+    largest = ("memory", "asked_memory", "memory_share", "asked_seconds", "time_share")
     costs = table.agg(
         jobs=("seconds", "size"),
         seconds=("seconds", "sum"),
         longest=("seconds", "max"),
         cpu_seconds=("cpu_seconds", lambda values: values.sum(min_count=1)),
-        memory=("memory", "max"),
+        cpu_share=("thread_seconds", lambda values: values.sum(min_count=1)),
         gpu_seconds=("gpu_seconds", lambda values: values.sum(skipna=False)),
+        **{name: (name, "max") for name in largest},
     )
+    costs["cpu_share"] = costs["cpu_seconds"] / costs["cpu_share"]
     order = ["seconds", "rule"]
     return costs.reset_index().sort_values(order, ascending=[False, True], ignore_index=True)
+
+
+def write_efficiency(costs: pd.DataFrame, path: str | Path) -> None:
+    """Write what was used beside what was asked for, as CSV.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        From `read_costs`.
+    path : path
+    """
+    lines = costs.round({name: 3 for name in costs if name.endswith("_share")})
+    write_text(path, lines.to_csv(index=False, float_format="%.10g"))
 
 
 def training_devices(folder: str | Path) -> dict[str, int]:

@@ -364,7 +364,10 @@ def _costs(costs: pd.DataFrame, devices: Mapping[str, int], caption: str) -> lis
                 _decimals(100 * cpu / seconds, 0)
                 for cpu, seconds in zip(costs["cpu_seconds"], costs["seconds"], strict=True)
             ],
+            "of threads %": [_decimals(100 * value, 0) for value in costs["cpu_share"]],
             "Memory MB": [_decimals(value / 1e6, 0) for value in costs["memory"]],
+            "of asked %": [_decimals(100 * value, 0) for value in costs["memory_share"]],
+            "of time asked %": [_decimals(100 * value, 0) for value in costs["time_share"]],
             "GPU time asked": [
                 "not recorded" if math.isnan(value) else clock(value) if value else "–"
                 for value in costs["gpu_seconds"]

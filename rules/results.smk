@@ -3,7 +3,8 @@
 Inputs: networks/{run}/seed{seed}/{summary.json,metrics.jsonl}, decode/{system}/score.json;
 decode/{system}/hypotheses.trn and data/test for pairs and worst utterances; features and ctm of
 the train and dev set; report/*.rst, the captions
-Outputs: significance/{table}.{json,csv}, tables/{table}.*, figures/*, report.html, summary.txt
+Outputs: significance/{table}.{json,csv}, tables/{table}.*, figures/*, report.html, summary.txt,
+efficiency.csv
 """
 
 
@@ -212,6 +213,7 @@ rule write_report:
         hypotheses=sorted({system["hypotheses"] for system in shown_systems()}),
     output:
         report=report(f"{R}/report.html", caption="../report/page.rst", category="Report"),
+        efficiency=f"{R}/efficiency.csv",
         summary=f"{R}/summary.txt",
     log:
         f"{LOGS}/write_report.log",

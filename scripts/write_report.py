@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from darkknowledge.costs import read_costs, training_devices
+from darkknowledge.costs import read_costs, training_devices, write_efficiency
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.files import write_text
 from darkknowledge.jobs import start_job
@@ -19,6 +19,8 @@ tables = {name: (spec["title"], read_table_rows(spec)) for name, spec in params.
 sets = {Path(path).parent.name: read_data_directory(Path(path).parent) for path in given.data}
 logs = Path(snakemake.log[0]).parent
 here = provenance()
+costs = read_costs(logs.parent / "benchmarks")
+write_efficiency(costs, made.efficiency)
 write_report(
     made.report,
     params.study,
@@ -29,7 +31,7 @@ write_report(
     captions=read_captions(given.captions),
     conditions=[condition_rates(spec) for spec in params.tables.values()],
     mistakes=read_worst(params.systems, sets["test"]),
-    costs=read_costs(logs.parent / "benchmarks"),
+    costs=costs,
     devices=training_devices(logs / "train_network"),
     origins=origins(params.systems, logs),
     again=here["command"].replace("snakemake", f"snakemake {params.systems[0]['score']}", 1),

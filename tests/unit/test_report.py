@@ -24,6 +24,9 @@ COSTS = pd.DataFrame(
         "cpu_seconds": [5400.0, float("nan")],
         "memory": [1.5e9, 2e6],
         "gpu_seconds": [3600.0, float("nan")],
+        "cpu_share": [0.75, float("nan")],
+        "memory_share": [0.5, float("nan")],
+        "time_share": [0.1, float("nan")],
     }
 )
 
@@ -159,9 +162,12 @@ def test_costs_in_hours_and_shares(tmp_path, sets):
     rows = re.findall("<tr><td class=text>(train_network|decode)</td>(.*?)</tr>", text)
     cells = {rule: re.findall("<td.*?>(.*?)</td>", rest) for rule, rest in rows}
     assert cells["train_network"] == [
-        "3", "1:00:00", "75.0", "0:33:20", "150", "1500", "1:00:00"
+        "3", "1:00:00", "75.0", "0:33:20", "150", "75", "1500", "50", "10", "1:00:00"
     ]  # fmt: skip
-    assert cells["decode"] == ["2", "0:20:00", "25.0", "0:11:40", "–", "2", "not recorded"]
+    none = "–"
+    assert cells["decode"] == [
+        "2", "0:20:00", "25.0", "0:11:40", none, none, "2", none, none, "not recorded"
+    ]  # fmt: skip
     assert "5 jobs, 1:20:00 (h:mm:ss) together" in text
     assert "Networks were trained: 3 on cpu." in text
 
