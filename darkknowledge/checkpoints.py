@@ -3,21 +3,30 @@
 import hashlib
 import io
 import json
+import math
+import pickletools
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from darkknowledge.errors import DataError
 from darkknowledge.failures import problem_of
-from darkknowledge.files import atomic_write
+from darkknowledge.files import atomic_write, reading
 from darkknowledge.networks.base import AcousticNetwork
+from darkknowledge.networks.options import NetworkOptions
 from darkknowledge.networks.registry import build_network
+from darkknowledge.zipped import open_sealed, refusing, sealed
 
 MAGIC = b"DKCKPT\r\n"
 MODEL_FORMAT = 1
+WHAT = "a readable model"
+# what the file of a dictionary of tensors names; all else is refused before it is loaded
+_NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
 
 
 def state_key(identity: Mapping[str, Any]) -> str:
@@ -54,14 +63,41 @@ def load_checkpoint(path: str | Path) -> dict[str, Any] | None:
     DataError
         If the file is damaged.
     """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
+    if not Path(path).exists():
         return None
+    with reading(path):
+        content = Path(path).read_bytes()
     payload = content[40:]
     if content[:8] != MAGIC or hashlib.sha256(payload).digest() != content[8:40]:
         raise DataError(f"{path}: the checkpoint is damaged; delete it")
-    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    with refusing(path, "a checkpoint"):
+        state = _load(payload)
+        if not isinstance(state, dict):
+            raise ValueError(f"a {type(state).__name__}")
+        return state
+
+
+def _load(content: bytes) -> Any:
+    """Read what `torch.save` wrote, and nothing that takes more memory than its file.
+
+    Raises
+    ------
+    ValueError, RuntimeError, ...
+        If it is anything else.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for described in archive.infolist():
+            if described.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{described.filename} is packed")
+        if sum(described.file_size for described in archive.infolist()) > len(content):
+            raise ValueError("members claim more than the file has")
+        pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        for name in pickles:
+            for code, argument, _ in pickletools.genops(archive.read(name)):
+                storage = str(argument).startswith("torch ") and str(argument).endswith("Storage")
+                if code.name == "GLOBAL" and argument not in _NAMED and not storage:
+                    raise ValueError(f"it names {argument}")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def save_model(
@@ -97,7 +133,7 @@ def save_model(
         }
     )
     with atomic_write(path, "wb") as file:
-        file.write(payload)
+        file.write(sealed(payload))
 
 
 def load_network(path: str | Path) -> tuple[AcousticNetwork, Tensor, dict[str, Any]]:
@@ -123,17 +159,32 @@ def load_network(path: str | Path) -> tuple[AcousticNetwork, Tensor, dict[str, A
     """
     if problem := problem_of(path):
         raise DataError(f"{path}: there is no model: {problem}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    with open_sealed(path, WHAT), refusing(path, WHAT):
+        content = _load(Path(path).read_bytes())
         if not isinstance(content, dict) or content.get("format") != MODEL_FORMAT:
             raise ValueError("not a model of this version")
-        network = build_network(content["options"], content["input_dim"], content["num_pdfs"], 0)
-        network.load_state_dict(content["weights"])
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    except Exception as error:
-        raise DataError(
-            f"{path}: not a readable model ({error}); delete it and run snakemake"
-        ) from error
-    meta = {**content["meta"], "options": content["options"]}
-    return network.eval(), content["log_priors"], meta
+        network = _rebuilt(content)
+        log_priors, described = content["log_priors"], dict(content["meta"])
+        if log_priors.shape != (network.num_pdfs,) or not log_priors.isfinite().all():
+            raise ValueError(f"priors of shape {tuple(log_priors.shape)}, or no numbers")
+    return network.eval(), log_priors, {**described, "options": content["options"]}
+
+
+def _rebuilt(content: Mapping[str, Any]) -> AcousticNetwork:
+    """Build the network that a model's options and weights both describe."""
+    weights = content["weights"]
+    given = content["options"], content["input_dim"], content["num_pdfs"]
+    numbers = sum(math.prod(weight.shape) for weight in weights.values())
+    if not all(weight.is_contiguous() and weight.isfinite().all() for weight in weights.values()):
+        raise ValueError("weights that are no numbers, or share them")
+    described = TypeAdapter(NetworkOptions).validate_python(dict(content["options"]))
+    sizes = described.model_dump(exclude={"training"}).values()
+    if max(*(size for size in sizes if type(size) is int), *given[1:]) > numbers:
+        raise ValueError(f"{numbers} weights are too few for its options")
+    with torch.device("meta"):
+        expected = build_network(*given, 0).state_dict()
+    if {name: w.shape for name, w in expected.items()} != {n: w.shape for n, w in weights.items()}:
+        raise ValueError("weights of another network than the options describe")
+    network = build_network(*given, 0)
+    network.load_state_dict(weights)
+    return network

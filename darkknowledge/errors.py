@@ -11,6 +11,12 @@ def first_of(problems: Sequence[str], what: str = "more") -> str:
     return "\n".join([*problems[:SHOWN], *([f"and {rest} {what}"] if rest > 0 else [])])
 
 
+def shown(value: object, most: int = 80) -> str:
+    """Put a value found in a file as it stands in messages: quoted, cut where it is long."""
+    text = repr(value[: most + 1] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class DataError(Exception):
     """Data that cannot be used.
 

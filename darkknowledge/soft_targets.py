@@ -54,15 +54,6 @@ LARGEST_LOGIT = float(np.finfo(np.float16).max)
 DTYPES = {**{name: dtype for name, (dtype, _) in CODES.items()}, LOGITS: np.dtype("<f2")}
 
 
-def file_digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal: the identity of a teacher's model."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-
-
 def temper(log_posteriors: Tensor, temperature: float) -> Tensor:
     """Return softmax(z / T) (N, pdfs) from logits or log posteriors (N, pdfs).
 

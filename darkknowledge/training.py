@@ -21,6 +21,7 @@ from darkknowledge.checkpoints import (
     save_model,
     state_key,
 )
+from darkknowledge.checksums import file_digest
 from darkknowledge.errors import DataError, DivergenceError
 from darkknowledge.files import read_jsonl, write_json, write_jsonl
 from darkknowledge.networks.base import AcousticNetwork
@@ -38,7 +39,7 @@ from darkknowledge.progress import Stopwatch, logger
 from darkknowledge.sequence.batches import utterance_batches
 from darkknowledge.sequence.files import TrainingLattices
 from darkknowledge.sequence.objective import SequenceObjective, sequence_objective
-from darkknowledge.soft_targets import Cache, file_digest, open_cache
+from darkknowledge.soft_targets import Cache, open_cache
 from darkknowledge.targets import Objective, Phase, objectives
 
 Objectives = Phase | SequenceObjective

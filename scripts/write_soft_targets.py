@@ -4,12 +4,13 @@ import torch
 
 from darkknowledge.acoustic import network_features
 from darkknowledge.checkpoints import load_network
+from darkknowledge.checksums import file_digest
 from darkknowledge.datadir import read_table
 from darkknowledge.failures import pass_on
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.networks.registry import stream_log_posteriors
 from darkknowledge.progress import start_logging
-from darkknowledge.soft_targets import file_digest, write_soft_targets
+from darkknowledge.soft_targets import write_soft_targets
 
 start_logging(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

@@ -17,6 +17,7 @@ from darkknowledge.lattices.kaldi import write_kaldi_lattices
 from darkknowledge.lattices.paths import ARC, Lattice, best_path, nbest, oracle, rescore
 from darkknowledge.lattices.scoring import LatticeScores, choose_scales
 from darkknowledge.word_errors import count_errors
+from darkknowledge.zipped import write_sealed
 from tests.unit.test_decoding import LEXICON, MODEL, WORDS, speak
 
 EVERYTHING = 1000.0
@@ -327,7 +328,7 @@ def test_damaged_files_are_refused(some, tmp_path):
     path = tmp_path / "lattices.npz"
     lattices = dict(decode_each(items, decoder))
     write_lattices(path, lattices.items())
-    whole, refusals = path.read_bytes(), 0
+    whole = path.read_bytes()
 
     def refused(message):
         with pytest.raises(DataError, match=message):
@@ -338,19 +339,13 @@ def test_damaged_files_are_refused(some, tmp_path):
         refused("lattices.npz: not a complete archive")
     for place in range(60, len(whole) // 2, len(whole) // 40):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
-        try:  # a byte of a local header that nobody reads may pass
-            found = dict(read_lattices(path))
-            assert all(same(found[u], lattices[u]) for u in lattices)
-        except DataError as error:
-            assert "lattices.npz" in str(error)
-            refusals += 1
-    assert refusals > 10
+        refused("lattices.npz: not a complete archive")
     path.write_bytes(whole)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
 
     def rewrite(**changed):
-        with zipfile.ZipFile(path, "w") as archive:
+        with write_sealed(path) as archive:
             for name, content in (members | changed).items():
                 archive.writestr(name, content)
 

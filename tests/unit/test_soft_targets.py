@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from darkknowledge.checksums import file_digest
 from darkknowledge.errors import DataError
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.soft_targets import (
     FIXED,
     SoftTargets,
     compress,
-    file_digest,
     open_cache,
     temper,
     write_soft_targets,
