@@ -12,10 +12,10 @@ rule extract_features:
         wav=f"{R}/data/{{set}}/wav.scp",
         utt2spk=f"{R}/data/{{set}}/utt2spk",
     output:
-        mfcc=multiext(f"{R}/features/{{set}}/mfcc", ".ark", ".scp"),
-        fbank=multiext(f"{R}/features/{{set}}/fbank", ".ark", ".scp"),
-        cmvn_mfcc=multiext(f"{R}/features/{{set}}/cmvn_mfcc", ".ark", ".scp"),
-        cmvn_fbank=multiext(f"{R}/features/{{set}}/cmvn_fbank", ".ark", ".scp"),
+        mfcc=multiext(f"{R}/features/{{set}}/mfcc", ".ark", ".scp", ".crc"),
+        fbank=multiext(f"{R}/features/{{set}}/fbank", ".ark", ".scp", ".crc"),
+        cmvn_mfcc=multiext(f"{R}/features/{{set}}/cmvn_mfcc", ".ark", ".scp", ".crc"),
+        cmvn_fbank=multiext(f"{R}/features/{{set}}/cmvn_fbank", ".ark", ".scp", ".crc"),
     log:
         f"{LOGS}/extract_features/{{set}}.log",
     benchmark:
