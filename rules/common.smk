@@ -207,6 +207,7 @@ def graph_of(stage):
         "graph": f"{R}/graph/{stage}/HCLG.fst",
         "words": f"{R}/graph/{stage}/words.txt",
         "boundaries": f"{R}/graph/{stage}/boundaries.npy",
+        "checksums": f"{R}/graph/{stage}/SHA256SUMS",
     }
 
 

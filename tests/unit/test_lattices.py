@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from darkknowledge.checksums import write_checksums
 from darkknowledge.decoding import Decoder, Graph, decode_each
 from darkknowledge.errors import DataError
 from darkknowledge.graph.compose import make_graph
@@ -50,6 +51,7 @@ def hand_made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hand")
     make_fst(0, FINAL, HAND_MADE, 6).write(folder / "HCLG.fst")
     (folder / "words.txt").write_text("".join(f"{w} {i}\n" for i, w in enumerate(NAMES)))
+    write_checksums(folder, ["HCLG.fst", "words.txt"])
     return Graph(folder)
 
 
