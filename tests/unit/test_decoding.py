@@ -85,6 +85,7 @@ def test_words_with_times(folder):
 def test_times_without_boundaries_follow_the_labels(folder, tmp_path):
     for name in ("HCLG.fst", "words.txt"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
+    write_checksums(tmp_path, ["HCLG.fst", "words.txt"])
     found = Decoder(tmp_path, 1.0).decode(speak(["TWO", "ONE", "SIX"], 3))
     assert found.words == ("TWO", "ONE", "SIX")
     assert found.starts[1:] == found.ends[:-1] and found.ends[-1] == found.frames

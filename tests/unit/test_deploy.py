@@ -93,7 +93,7 @@ def test_unreadable_audio_is_named(tmp_path):
     with pytest.raises(DataError, match="cannot be read as audio"):
         read_audio(tmp_path / "absent.wav", 16000)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
-    with pytest.raises(DataError, match=r"empty\.wav: holds no samples"):
+    with pytest.raises(DataError, match=r"empty\.wav: .*no samples"):
         read_audio(tmp_path / "empty.wav", 16000)
 
 

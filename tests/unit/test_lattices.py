@@ -221,6 +221,7 @@ def test_times_lie_in_the_utterance_and_words_follow_one_another(composed):
 def test_times_without_boundaries_follow_the_labels(folder, tmp_path):
     for name in ("HCLG.fst", "words.txt"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
+    write_checksums(tmp_path, ["HCLG.fst", "words.txt"])
     for seed in range(5):
         scores = speak(["TWO", "ONE", "SIX"], 3, seed=seed)
         plain = Decoder(tmp_path, 1.0).decode(scores)
@@ -247,6 +248,7 @@ def test_bad_likelihoods_are_refused(composed):
 def test_nothing_recognised(tmp_path):
     make_fst(0, {2: 0.0}, [(0, 1, 1, 1, 0.0), (1, 2, 2, 0, 0.0)], 3).write(tmp_path / "HCLG.fst")
     (tmp_path / "words.txt").write_text("<eps> 0\nA 1\n")
+    write_checksums(tmp_path, ["HCLG.fst", "words.txt"])
     lost = LatticeDecoder(tmp_path).decode(scores_of(0))
     assert len(lost.arcs) == 0 and not lost.reached_final
     empty = Lattice(np.zeros(0, ARC), ("<eps>",), 7, False, 0.1, 0.0, 6.0)
