@@ -7,6 +7,8 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+from darkknowledge.errors import DataError
+from darkknowledge.overlays import read_studies
 from darkknowledge.study import StudyError, load_study
 
 
@@ -14,8 +16,10 @@ configfile: "config.yaml"
 
 
 try:
+    if workflow.is_main_process:
+        read_studies(workflow.configfiles)
     study = load_study(config)
-except StudyError as error:
+except (DataError, StudyError) as error:
     raise WorkflowError(str(error)) from None
 
 

@@ -183,16 +183,27 @@ def read_lines(path: str | Path, mend: str = MADE) -> list[str]:
 
 def split_lines(text: str, path: str | Path) -> list[str]:
     """Split a text into lines as `read_lines` does; the path stands in messages."""
-    lines = text.replace("\r\n", "\n").split("\n")
+    text = text.replace("\r\n", "\n")
+    if strange := _STRANGE.search(text):
+        check_characters(strange[0], f"{path}:{text.count(chr(10), 0, strange.start()) + 1}")
+    lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
-    if strange := _STRANGE.search(text.replace("\r\n", "\n")):
-        number = text.count("\n", 0, strange.start()) + 1
-        raise DataError(
-            f"{path}:{number}: character U+{ord(strange[0]):04X}, a control character or an "
-            "uncommon space; expected UTF-8 text with plain spaces: replace or remove it"
-        )
     return lines
+
+
+def check_characters(line: str, place: str) -> None:
+    """Refuse control characters and uncommon spaces; `place` stands in messages.
+
+    Raises
+    ------
+    DataError
+    """
+    if strange := _STRANGE.search(line):
+        raise DataError(
+            f"{place}: character U+{ord(strange[0]):04X}, a control character or an uncommon "
+            "space; expected UTF-8 text with plain spaces: replace or remove it"
+        )
 
 
 def read_symbols(path: str | Path) -> list[str]:

@@ -24,7 +24,7 @@ from darkknowledge.files import atomic_write, reading
 
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError, RuntimeError,
-    TypeError, ValueError, AttributeError, IndexError, MemoryError, NotImplementedError,
+    TypeError, ValueError, AttributeError, IndexError, NotImplementedError,
 )  # fmt: skip
 MEND = "delete it and run snakemake"
 SEAL = b"sha256:"

@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 
 from darkknowledge.acoustic import network_features
+from darkknowledge.adaptation import read_tuning
 from darkknowledge.checkpoints import load_network
 from darkknowledge.datadir import read_table
 from darkknowledge.decoding import Graph
 from darkknowledge.errors import DivergenceError
 from darkknowledge.failures import mark, pass_on
-from darkknowledge.files import read_json, write_json
+from darkknowledge.files import write_json
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.progress import start_logging
 from darkknowledge.speaker_networks import SpeakerAdaptation, part_of
@@ -24,7 +25,7 @@ adaptation = SpeakerAdaptation(
     snakemake.wildcards.run,
     given.model,
     Graph(Path(given.graph).parent),
-    read_json(given.tuning),
+    read_tuning(given.tuning),
     params.run,
     int(snakemake.wildcards.seed),
     list(given.teachers),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from darkknowledge.adaptation import System, decode_system
+from darkknowledge.adaptation import System, decode_system, read_tuning
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.failures import pass_on
-from darkknowledge.files import read_json, write_json
+from darkknowledge.files import write_json
 from darkknowledge.hmm.options import SatOptions
 from darkknowledge.progress import start_logging
 from darkknowledge.scoring import score, write_ctm, write_trn
@@ -16,7 +16,7 @@ start_logging(snakemake.log[0])
 torch.set_num_threads(1)
 given, made = snakemake.input, snakemake.output
 pass_on(given, made)
-tuning = read_json(given.tuning)
+tuning = read_tuning(given.tuning)
 data = read_data_directory(Path(given.data).parent)
 system = System(
     given.model,
