@@ -15,7 +15,7 @@ import kaldiio
 import numpy as np
 
 from darkknowledge.errors import DataError, shown
-from darkknowledge.files import atomic_write, read_lines, reading
+from darkknowledge.files import atomic_write, is_file, read_lines, reading
 from darkknowledge.kaldi_arrays import ArrayReader
 
 VERSION = "archive 1"
@@ -170,7 +170,7 @@ class Archive(Mapping):
         place = self._places[key]
         path = self._resolved(place["path"])
         try:
-            if not path.is_file():
+            if not is_file(path):
                 raise FileNotFoundError("no such file")
             with open(path, "rb") as file:
                 return self._read(ArrayReader(file, path.stat().st_size), key, place)
@@ -205,7 +205,7 @@ class Archive(Mapping):
     def _resolved(self, path: str) -> Path:
         if not self._roots:
             return self.path.with_suffix(".ark")
-        found = (root / path for root in self._roots if (root / path).is_file())
+        found = (root / path for root in self._roots if is_file(root / path))
         return next(found, Path(path))
 
     def __iter__(self) -> Iterator[str]:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import pickletools
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from darkknowledge.errors import DataError
+from darkknowledge.errors import DataError, shown
 from darkknowledge.failures import problem_of
 from darkknowledge.files import atomic_write, reading
 from darkknowledge.networks.base import AcousticNetwork
@@ -26,7 +27,9 @@ MAGIC = b"DKCKPT\r\n"
 MODEL_FORMAT = 1
 WHAT = "a readable model"
 # what the file of a dictionary of tensors names; all else is refused before it is loaded
-_NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
+_NAMED = re.compile(
+    r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Z][a-z0-9]+Storage"
+)
 
 
 def state_key(identity: Mapping[str, Any]) -> str:
@@ -82,7 +85,7 @@ def _load(content: bytes) -> Any:
 
     Raises
     ------
-    ValueError, RuntimeError, ...
+    ValueError, zipfile.BadZipFile
         If it is anything else.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -91,13 +94,17 @@ def _load(content: bytes) -> Any:
                 raise ValueError(f"{described.filename} is packed")
         if sum(described.file_size for described in archive.infolist()) > len(content):
             raise ValueError("members claim more than the file has")
-        pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
-        for name in pickles:
-            for code, argument, _ in pickletools.genops(archive.read(name)):
-                storage = str(argument).startswith("torch ") and str(argument).endswith("Storage")
-                if code.name == "GLOBAL" and argument not in _NAMED and not storage:
-                    raise ValueError(f"it names {argument}")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        for name in archive.namelist():
+            if name.endswith(".pkl"):
+                for code, argument, _ in pickletools.genops(archive.read(name)):
+                    if code.name == "GLOBAL" and not _NAMED.fullmatch(argument):
+                        raise ValueError(f"it names {shown(argument)}")
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # of many kinds, some with the advice to run code
+        raise ValueError(f"not what torch.save writes: {type(error).__name__}") from error
 
 
 def save_model(

@@ -53,6 +53,21 @@ def writing(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
+def creating(path: str | Path) -> Iterator[None]:
+    """Make the folder of a file, and name the file if the block cannot create it there.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+@contextmanager
 def reading(path: str | Path, mend: str = MADE) -> Iterator[None]:
     """Name the file that a block opens and reads, if the system cannot.
 
@@ -104,21 +119,16 @@ def atomic_write(path: str | Path, mode: str = "w", durable: bool = True) -> Ite
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = {"encoding": "utf-8", "newline": "\n"} if "b" not in mode else {}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with creating(path):
         opened = open(temporary, mode, **text)
-    except OSError as error:
-        raise _unwritable(path, error) from error
     try:
         with writing(path), opened as file:
             yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        try:
+        with creating(path):
             os.replace(temporary, path)
-        except OSError as error:
-            raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -139,6 +149,14 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write a value as indented JSON with sorted keys."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def is_file(path: str | Path) -> bool:
+    """Tell whether there is such a file; a name that cannot be one is none."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def read_text(path: str | Path, mend: str = MADE) -> str:

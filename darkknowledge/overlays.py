@@ -10,6 +10,7 @@ from darkknowledge.errors import DataError, shown
 from darkknowledge.files import read_text
 
 MOST_VALUES = 100_000
+LONGEST = 50_000  # characters
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -72,6 +73,8 @@ def read_study(path: str | Path) -> dict[str, Any]:
         without bound; the message names line and column.
     """
     text = read_text(path, "give the path of a study")
+    if len(text) > LONGEST:
+        raise DataError(f"{path}: {len(text)} characters; expected a study of at most {LONGEST}")
     try:
         study = yaml.load(text, _Loader)  # noqa: S506 - derived from SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -26,6 +26,7 @@ import math
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from torch import Tensor
 
 from darkknowledge.errors import DataError
 from darkknowledge.failures import problem_of
-from darkknowledge.files import atomic_write
+from darkknowledge.files import atomic_write, creating, parse_json, reading, writing
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.progress import logger
 
@@ -44,6 +45,7 @@ VERSION = 1
 FIXED = 48
 ALIGNMENT = 64
 BLOCK = 1024
+_PART = 1 << 24
 LOG_STEP = 0.05
 CODES = {
     "log8": (np.dtype("<u1"), np.exp(-LOG_STEP * np.arange(256)).astype(np.float32)),
@@ -167,12 +169,14 @@ def write_soft_targets(
     """
     path = Path(path)
     options = options or SoftTargetOptions()
-    path.parent.mkdir(parents=True, exist_ok=True)
     utterances: dict[str, int] = {}
     pdfs = 0
     divergence = 0.0
-    streams = [tempfile.TemporaryFile(dir=path.parent) for _ in range(3)]
-    try:
+    with writing(path), ExitStack() as opened:
+        with creating(path):
+            streams = [
+                opened.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in range(3)
+            ]
         for utterance, array in log_posteriors:
             array = np.asarray(array)
             pdfs = pdfs or array.shape[-1]
@@ -233,9 +237,6 @@ def write_soft_targets(
             for stream in streams:
                 for chunk in _chunks(stream):
                     file.write(chunk)
-    finally:
-        for stream in streams:
-            stream.close()
     logger.info(
         "%s: %d utterances, %d frames, %.1f bytes per frame (dense float32: %d), "
         "KL to dense %.2g nats",
@@ -412,6 +413,11 @@ class Logits(Cache):
     """A cache of logits of zero mean; see the base class."""
 
     def _map(self, payload: np.ndarray) -> None:
+        if any(
+            ((part & 0x7C00) == 0x7C00).any()
+            for part in np.array_split(payload.view("<u2"), 1 + len(payload) // _PART)
+        ):
+            raise DataError(f"{self.path}: holds a NaN or an infinity; delete it and run snakemake")
         self._logits = payload.view("<f2").reshape(self.header["frames"], self.num_pdfs)
 
     def dense(self, frames: np.ndarray) -> Tensor:
@@ -436,39 +442,39 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     mend = "delete the file and run snakemake"
     if problem := problem_of(path):
         raise DataError(f"{path}: there are no soft targets: {problem}")
-    try:
-        with open(path, "rb") as file:
-            fixed = file.read(FIXED)
-            size = path.stat().st_size
-            if len(fixed) < FIXED or fixed[:8] != MAGIC:
-                raise DataError(f"{path}: not a soft-target cache; {mend}")
-            version, length = struct.unpack("<II", fixed[8:16])
-            start = FIXED + length + -(FIXED + length) % ALIGNMENT
-            if version != VERSION:
-                raise DataError(f"{path}: version {version}; expected {VERSION}: {mend}")
-            if start > size:
-                raise DataError(
-                    f"{path}: a header of {length} bytes in a file of {size}: it is damaged; {mend}"
-                )
-            body = file.read(start - FIXED)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
+    with reading(path), open(path, "rb") as file:
+        fixed = file.read(FIXED)
+        size = path.stat().st_size
+        if len(fixed) < FIXED or fixed[:8] != MAGIC:
+            raise DataError(f"{path}: not a soft-target cache; {mend}")
+        version, length = struct.unpack("<II", fixed[8:16])
+        start = FIXED + length + -(FIXED + length) % ALIGNMENT
+        if version != VERSION:
+            raise DataError(f"{path}: version {version}; expected {VERSION}: {mend}")
+        if start > size:
+            raise DataError(
+                f"{path}: a header of {length} bytes in a file of {size}: it is damaged; {mend}"
+            )
+        body = file.read(start - FIXED)
     if hashlib.sha256(fixed[:16] + body).digest() != fixed[16:]:
         raise DataError(f"{path}: the header does not match its checksum: it is damaged; {mend}")
-    header = json.loads(body[:length])
+    header = parse_json(body[:length], f"{path}: the header")
     try:
         entries, frames = header["entries"], header["frames"]
         width = DTYPES[header["quantisation"]].itemsize
         dense = header["quantisation"] == LOGITS
         payload = width * entries if dense else 2 * frames + (2 + width) * entries
         sound = (
-            header["payload_bytes"] == payload
+            {type(n) for n in (entries, frames, header["num_pdfs"], *header["lengths"])} == {int}
+            and {type(name) for name in header["utterances"]} == {str}
+            and header["payload_bytes"] == payload
             and (not dense or entries == frames * header["num_pdfs"])
             and sum(header["lengths"]) == frames
             and len(header["lengths"]) == len(set(header["utterances"]))
             and min(header["lengths"]) > 0
             and 0 < header["num_pdfs"] <= 65535
-            and (dense if header["temperature"] is None else header["temperature"] > 0)
+            and dense == (header["temperature"] is None)
+            and (dense or header["temperature"] > 0)
             and len(header["payload_sha256"]) == 64
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from darkknowledge.errors import DataError
+from darkknowledge.files import is_file
 
 RATES = (1000, 768000)
 _BLOCK = 1 << 20
@@ -56,7 +57,7 @@ def read_samples(path: str | Path, dtype: str = "float32") -> tuple[np.ndarray, 
         far more samples than a recording of its size.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise SoundError(path, "missing", "no such file")
     size = path.stat().st_size
     if size == 0:
@@ -75,7 +76,7 @@ def read_samples(path: str | Path, dtype: str = "float32") -> tuple[np.ndarray, 
 def read_rate(path: str | Path) -> int:
     """Read the samples per second of an audio file; see `read_samples`."""
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise SoundError(path, "missing", "no such file")
     try:
         return _checked(path, soundfile.info(str(path)).samplerate)

@@ -10,6 +10,7 @@ import io
 import math
 import os
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -152,11 +153,16 @@ def parse_array(content: bytes) -> np.ndarray:
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"npy version {version}; expected (1, 0)")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    try:
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    except Exception as error:  # of Python's parser, many kinds
+        raise ValueError(f"no header of an array ({type(error).__name__})") from error
     rest = len(content) - file.tell()
     if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != rest:
         raise ValueError(f"an array of {dtype} {shape} in {rest} bytes")
     flat = np.frombuffer(content, dtype, math.prod(shape), file.tell())
+    if dtype.kind == "U" and flat.size and flat.view("<u4").max() > sys.maxunicode:
+        raise ValueError("text with a number that is no character")
     return flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
