@@ -35,6 +35,7 @@ _END_OF_DIRECTORY = 22
 # what packs better than this, and is larger than this, is no data but a trap
 _LARGEST_RATIO = 100
 _LARGE = 1 << 24
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
 def member(name: str) -> zipfile.ZipInfo:
@@ -106,10 +107,14 @@ def open_sealed(path: str | Path, what: str) -> zipfile.ZipFile:
             )
     with refusing(path, what):
         archive = zipfile.ZipFile(path)
-        claimed = sum(described.file_size for described in archive.infolist())
+        members = archive.infolist()
+        claimed = sum(described.file_size for described in members)
         if claimed > max(_LARGE, _LARGEST_RATIO * size):
             archive.close()
             raise ValueError(f"{size} bytes claim to hold {claimed}")
+        if not {described.compress_type for described in members} <= _METHODS:
+            archive.close()
+            raise ValueError("packed by another method")
         return archive
 
 
