@@ -15,16 +15,16 @@ import resource
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.fuzz import fuzz  # noqa: E402
+from tests.fuzz import fuzz, memory_folder  # noqa: E402
 from tests.readers import READERS  # noqa: E402
 
 MORE = 512 << 20
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # files are made fast there
 HEAD = ("reader", "inputs", "accepted", "refused", "wrong", "slowest s", "memory MiB", "s")
 
 
@@ -36,13 +36,13 @@ def pages(field: int) -> int:
 def examine(name: str, inputs: range) -> dict:
     """Fuzz one reader in this process; return what is shown of it."""
     logging.disable(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
         fuzz(READERS[name], Path(folder), range(inputs.start, inputs.start + 1))  # loads libraries
     before = pages(1)
     limit = pages(0) + MORE
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
         found = fuzz(READERS[name], Path(folder), inputs)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     return {
@@ -60,8 +60,12 @@ def apart(name: str, inputs: range) -> dict:
     child = os.fork()
     if not child:
         os.close(read)
-        with os.fdopen(write, "w") as pipe:
-            json.dump(examine(name, inputs), pipe)
+        try:
+            with os.fdopen(write, "w") as pipe:
+                json.dump(examine(name, inputs), pipe)
+        except Exception:
+            traceback.print_exc()
+            os._exit(1)
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
