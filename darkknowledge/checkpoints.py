@@ -45,7 +45,7 @@ def _serialise(value: Any) -> bytes:
 
 
 def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write the state of a training with its checksum.
+    """Write the state of a training with its checksum and its name.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
     state : mapping
         Tensors, numbers, strings, lists and dictionaries.
     """
-    payload = _serialise(dict(state))
+    payload = _serialise({"name": Path(path).name, "state": dict(state)})
     with atomic_write(path, "wb") as file:
         file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
 
@@ -64,7 +64,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any] | None:
     Raises
     ------
     DataError
-        If the file is damaged.
+        If the file is damaged, or was written under another name, for another training.
     """
     if not Path(path).exists():
         return None
@@ -74,10 +74,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any] | None:
     if content[:8] != MAGIC or hashlib.sha256(payload).digest() != content[8:40]:
         raise DataError(f"{path}: the checkpoint is damaged; delete it")
     with refusing(path, "a checkpoint"):
-        state = _load(payload)
-        if not isinstance(state, dict):
-            raise ValueError(f"a {type(state).__name__}")
-        return state
+        found = _load(payload)
+        if found["name"] != Path(path).name:
+            raise DataError(f"{path}: is of another training, {shown(found['name'])}; delete it")
+        return dict(found["state"])
 
 
 def _load(content: bytes) -> Any:

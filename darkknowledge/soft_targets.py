@@ -34,7 +34,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darkknowledge.errors import DataError
+from darkknowledge.checksums import file_digest
+from darkknowledge.errors import DataError, shown
 from darkknowledge.failures import problem_of
 from darkknowledge.files import atomic_write, creating, parse_json, reading, writing
 from darkknowledge.networks.options import SoftTargetOptions
@@ -425,16 +426,32 @@ class Logits(Cache):
         return torch.from_numpy(self._logits[np.asarray(frames)].astype(np.float32))
 
 
-def open_cache(path: str | Path, temperature: float, num_pdfs: int) -> Cache:
+def open_cache(
+    path: str | Path, temperature: float, num_pdfs: int, teacher: str | Path | None = None
+) -> Cache:
     """Open a cache of soft targets at a temperature or, where that is infinite, of logits.
+
+    Parameters
+    ----------
+    path : path
+    temperature : float
+    num_pdfs : int
+    teacher : path, optional
+        The model whose targets these must be.
 
     Raises
     ------
     DataError
-        As from `Cache`.
+        As from `Cache`, or if the targets are those of another teacher.
     """
     kind = Logits if math.isinf(temperature) else SoftTargets
-    return kind(path, {"temperature": _shown(temperature), "num_pdfs": num_pdfs})
+    cache = kind(path, {"temperature": _shown(temperature), "num_pdfs": num_pdfs})
+    if teacher is not None and cache.header["teacher"].get("sha256") != file_digest(teacher):
+        raise DataError(
+            f"{path}: is of another teacher than {teacher}, {shown(cache.header['teacher'])}; "
+            "delete it and run snakemake"
+        )
+    return cache
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -467,6 +484,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         sound = (
             {type(n) for n in (entries, frames, header["num_pdfs"], *header["lengths"])} == {int}
             and {type(name) for name in header["utterances"]} == {str}
+            and type(header["teacher"]) is dict
             and header["payload_bytes"] == payload
             and (not dense or entries == frames * header["num_pdfs"])
             and sum(header["lengths"]) == frames
