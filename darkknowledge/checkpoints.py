@@ -26,7 +26,12 @@ from darkknowledge.zipped import open_sealed, refusing, sealed
 MAGIC = b"DKCKPT\r\n"
 MODEL_FORMAT = 1
 WHAT = "a readable model"
-# what the file of a dictionary of tensors names; all else is refused before it is loaded
+# what the pickle of a dictionary of tensors consists of and names; all else is refused unloaded
+_OPCODES = set(
+    "PROTO STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE "
+    "EMPTY_DICT SETITEM SETITEMS EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
+    "BINPUT LONG_BINPUT BINGET LONG_BINGET GLOBAL REDUCE BUILD BINPERSID".split()
+)
 _NAMED = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Z][a-z0-9]+Storage"
 )
@@ -92,11 +97,14 @@ def _load(content: bytes) -> Any:
         for described in archive.infolist():
             if described.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"{described.filename} is packed")
-        if sum(described.file_size for described in archive.infolist()) > len(content):
+        sizes = [max(d.file_size, d.compress_size) for d in archive.infolist()]
+        if sum(sizes) > len(content):
             raise ValueError("members claim more than the file has")
         for name in archive.namelist():
             if name.endswith(".pkl"):
                 for code, argument, _ in pickletools.genops(archive.read(name)):
+                    if code.name not in _OPCODES:
+                        raise ValueError(f"it has the opcode {code.name}")
                     if code.name == "GLOBAL" and not _NAMED.fullmatch(argument):
                         raise ValueError(f"it names {shown(argument)}")
     try:

@@ -87,6 +87,9 @@ def read_rate(path: str | Path) -> int:
 def _read(path: Path, size: int, dtype: str) -> tuple[np.ndarray, int]:
     most = max(_MANY, _MOST_PER_BYTE * size)
     with soundfile.SoundFile(path) as file:
+        if file.format == "MP3" and path.suffix.lower() != ".mp3":
+            # libsndfile finds frames of MP3 in almost any bytes
+            raise SoundError(path, "unreadable", "no sound file that its name stands for")
         rate, channels, promised = _checked(path, file.samplerate), file.channels, file.frames
         block = max(1, _BLOCK // channels)
         blocks, found = [], 0

@@ -510,7 +510,7 @@ class _Checker:
 
     def named(self, path: str, name: Any, known, what: str) -> bool:
         """Note a name that is not known."""
-        if name in known:
+        if isinstance(name, str) and name in known:
             return True
         self.add(
             path, f"no {what} {name!r}{_nearest(str(name), known)} (known: {', '.join(known)})"

@@ -109,9 +109,10 @@ def open_sealed(path: str | Path, what: str) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
         members = archive.infolist()
         claimed = sum(described.file_size for described in members)
-        if claimed > max(_LARGE, _LARGEST_RATIO * size):
+        packed = sum(described.compress_size for described in members)
+        if claimed > max(_LARGE, _LARGEST_RATIO * size) or packed > size:
             archive.close()
-            raise ValueError(f"{size} bytes claim to hold {claimed}")
+            raise ValueError(f"{size} bytes claim to hold {claimed}, packed into {packed}")
         if not {described.compress_type for described in members} <= _METHODS:
             archive.close()
             raise ValueError("packed by another method")

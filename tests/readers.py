@@ -342,7 +342,7 @@ def _hmm(folder: Path) -> None:
 
 def _read_hmm(folder: Path) -> Any:
     model = HmmModel.read(folder / "model.npz")
-    found = model.log_likelihoods(model.transform.apply(np.ones((4, 3), np.float32)))
+    found = model.log_likelihoods(np.ones((4, model.mixtures.dimension), np.float32))
     return model.tuples, found.shape
 
 

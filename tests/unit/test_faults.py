@@ -226,6 +226,17 @@ def test_a_model_under_a_right_checksum_runs_nothing_and_takes_nothing(tmp_path,
     assert not hit.exists()
 
 
+def test_a_model_refused_is_refused_at_once(tmp_path):
+    # torch's own search for advice in its message takes minutes for such a name
+    with write_sealed(tmp_path / "model.pt") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02P" + b"a b " * (1 << 18) + b"\n.")
+        archive.writestr("archive/version", "3\n")
+    start = time.perf_counter()
+    with pytest.raises(DataError, match="it has the opcode PERSID"):
+        load_network(tmp_path / "model.pt")
+    assert time.perf_counter() - start < 5
+
+
 def test_a_model_cannot_ask_for_a_network_that_its_weights_are_not(tmp_path):
     READERS["network"].make(tmp_path)
     content = torch.load(tmp_path / "model.pt", weights_only=True)
