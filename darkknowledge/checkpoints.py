@@ -33,7 +33,7 @@ _OPCODES = set(
     "BINPUT LONG_BINPUT BINGET LONG_BINGET GLOBAL REDUCE BUILD BINPERSID".split()
 )
 _NAMED = re.compile(
-    r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Z][a-z0-9]+Storage"
+    r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Za-z0-9]+Storage"
 )
 
 
