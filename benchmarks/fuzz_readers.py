@@ -3,8 +3,8 @@
     python benchmarks/fuzz_readers.py [--inputs 10000] [--first 0] [READER ...]
 
 Each reader works in a process of its own, which may take 512 MiB more than the libraries it has
-loaded, and one second for each input. Prints a table, and the inputs that a reader failed on; the
-exit status is 1 if there are any.
+loaded, and one second of the processor for each input. Prints a table, and the inputs that a
+reader failed on; the exit status is 1 if there are any.
 """
 
 import argparse
