@@ -9,6 +9,7 @@ min_version("9.0")
 
 from darkknowledge.errors import DataError
 from darkknowledge.locks import claim_results
+from darkknowledge.overlays import read_studies
 from darkknowledge.study import StudyError, load_study
 
 
@@ -19,8 +20,10 @@ report: "report/workflow.rst"
 
 
 try:
+    if workflow.is_main_process:
+        read_studies(workflow.configfiles)
     study = load_study(config)
-except StudyError as error:
+except (DataError, StudyError) as error:
     raise WorkflowError(str(error)) from None
 
 

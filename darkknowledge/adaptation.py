@@ -5,9 +5,11 @@ mixtures. From the pdfs of the best paths an fMLLR transform per speaker is esti
 and the last pass recognises the adapted features. Other systems need one pass.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +18,9 @@ from darkknowledge.acoustic import acoustic_scores
 from darkknowledge.archives import Archive, write_archive
 from darkknowledge.checkpoints import load_network
 from darkknowledge.decoding import Decoder, Graph, Hypothesis, decode_set, tune
-from darkknowledge.errors import DataError
+from darkknowledge.errors import DataError, shown
 from darkknowledge.features import cmvn_statistics, load_features
+from darkknowledge.files import read_json
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.fmllr import (
     SpeakerStatistics,
@@ -145,6 +148,30 @@ def _statistics(
     weights = np.where(silent[pdf], silence_weight, 1.0)
     owner = np.zeros(len(pdf), dtype=np.int64)
     return speaker_statistics(ordered, owner, weights, 1, mixtures, posteriors_from)
+
+
+def read_tuning(path: str | Path) -> dict[str, Any]:
+    """Read what `tune_system` found.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or damaged, or a scale, penalty or beam is none.
+    """
+    tuning = read_json(path)
+    passes = {"": tuning}
+    if isinstance(tuning, dict) and "first_pass" in tuning:
+        passes["first_pass."] = tuning["first_pass"]
+    for place, found in passes.items():
+        for key in (*SEARCH, "prior_scale"):
+            value = found.get(key) if isinstance(found, dict) else None
+            low = -math.inf if key == "word_penalty" else 0
+            if type(value) not in (int, float) or not low <= value < math.inf:
+                raise DataError(
+                    f"{path}: {place}{key} is {shown(value)}; expected a number; delete the file "
+                    "and run snakemake"
+                )
+    return tuning
 
 
 def tuned_decoder(graph: Graph, tuning: Mapping) -> Decoder:

@@ -3,21 +3,38 @@
 import hashlib
 import io
 import json
+import math
+import pickletools
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
-from darkknowledge.errors import DataError
+from darkknowledge.errors import DataError, shown
 from darkknowledge.failures import problem_of
-from darkknowledge.files import atomic_write
+from darkknowledge.files import atomic_write, reading
 from darkknowledge.networks.base import AcousticNetwork
+from darkknowledge.networks.options import NetworkOptions
 from darkknowledge.networks.registry import build_network
+from darkknowledge.zipped import open_sealed, refusing, sealed
 
 MAGIC = b"DKCKPT\r\n"
 MODEL_FORMAT = 1
+WHAT = "a readable model"
+# what the pickle of a dictionary of tensors consists of and names; all else is refused unloaded
+_OPCODES = set(
+    "PROTO STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE "
+    "EMPTY_DICT SETITEM SETITEMS EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
+    "BINPUT LONG_BINPUT BINGET LONG_BINGET GLOBAL REDUCE BUILD BINPERSID".split()
+)
+_NAMED = re.compile(
+    r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Za-z0-9]+Storage"
+)
 
 
 def state_key(identity: Mapping[str, Any]) -> str:
@@ -33,7 +50,7 @@ def _serialise(value: Any) -> bytes:
 
 
 def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write the state of a training with its checksum.
+    """Write the state of a training with its checksum and its name.
 
     Parameters
     ----------
@@ -41,7 +58,7 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
     state : mapping
         Tensors, numbers, strings, lists and dictionaries.
     """
-    payload = _serialise(dict(state))
+    payload = _serialise({"name": Path(path).name, "state": dict(state)})
     with atomic_write(path, "wb") as file:
         file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
 
@@ -52,16 +69,50 @@ def load_checkpoint(path: str | Path) -> dict[str, Any] | None:
     Raises
     ------
     DataError
-        If the file is damaged.
+        If the file is damaged, or was written under another name, for another training.
     """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
+    if not Path(path).exists():
         return None
+    with reading(path):
+        content = Path(path).read_bytes()
     payload = content[40:]
     if content[:8] != MAGIC or hashlib.sha256(payload).digest() != content[8:40]:
         raise DataError(f"{path}: the checkpoint is damaged; delete it")
-    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    with refusing(path, "a checkpoint"):
+        found = _load(payload)
+        if found["name"] != Path(path).name:
+            raise DataError(f"{path}: is of another training, {shown(found['name'])}; delete it")
+        return dict(found["state"])
+
+
+def _load(content: bytes) -> Any:
+    """Read what `torch.save` wrote, and nothing that takes more memory than its file.
+
+    Raises
+    ------
+    ValueError, zipfile.BadZipFile
+        If it is anything else.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for described in archive.infolist():
+            if described.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{described.filename} is packed")
+        sizes = [max(d.file_size, d.compress_size) for d in archive.infolist()]
+        if sum(sizes) > len(content):
+            raise ValueError("members claim more than the file has")
+        for name in archive.namelist():
+            if name.endswith(".pkl"):
+                for code, argument, _ in pickletools.genops(archive.read(name)):
+                    if code.name not in _OPCODES:
+                        raise ValueError(f"it has the opcode {code.name}")
+                    if code.name == "GLOBAL" and not _NAMED.fullmatch(argument):
+                        raise ValueError(f"it names {shown(argument)}")
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # of many kinds, some with the advice to run code
+        raise ValueError(f"not what torch.save writes: {type(error).__name__}") from error
 
 
 def save_model(
@@ -97,7 +148,7 @@ def save_model(
         }
     )
     with atomic_write(path, "wb") as file:
-        file.write(payload)
+        file.write(sealed(payload))
 
 
 def load_network(path: str | Path) -> tuple[AcousticNetwork, Tensor, dict[str, Any]]:
@@ -123,17 +174,32 @@ def load_network(path: str | Path) -> tuple[AcousticNetwork, Tensor, dict[str, A
     """
     if problem := problem_of(path):
         raise DataError(f"{path}: there is no model: {problem}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    with open_sealed(path, WHAT), refusing(path, WHAT):
+        content = _load(Path(path).read_bytes())
         if not isinstance(content, dict) or content.get("format") != MODEL_FORMAT:
             raise ValueError("not a model of this version")
-        network = build_network(content["options"], content["input_dim"], content["num_pdfs"], 0)
-        network.load_state_dict(content["weights"])
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    except Exception as error:
-        raise DataError(
-            f"{path}: not a readable model ({error}); delete it and run snakemake"
-        ) from error
-    meta = {**content["meta"], "options": content["options"]}
-    return network.eval(), content["log_priors"], meta
+        network = _rebuilt(content)
+        log_priors, described = content["log_priors"], dict(content["meta"])
+        if log_priors.shape != (network.num_pdfs,) or not log_priors.isfinite().all():
+            raise ValueError(f"priors of shape {tuple(log_priors.shape)}, or no numbers")
+    return network.eval(), log_priors, {**described, "options": content["options"]}
+
+
+def _rebuilt(content: Mapping[str, Any]) -> AcousticNetwork:
+    """Build the network that a model's options and weights both describe."""
+    weights = content["weights"]
+    given = content["options"], content["input_dim"], content["num_pdfs"]
+    numbers = sum(math.prod(weight.shape) for weight in weights.values())
+    if not all(weight.is_contiguous() and weight.isfinite().all() for weight in weights.values()):
+        raise ValueError("weights that are no numbers, or share them")
+    described = TypeAdapter(NetworkOptions).validate_python(dict(content["options"]))
+    sizes = described.model_dump(exclude={"training"}).values()
+    if max(*(size for size in sizes if type(size) is int), *given[1:]) > numbers:
+        raise ValueError(f"{numbers} weights are too few for its options")
+    with torch.device("meta"):
+        expected = build_network(*given, 0).state_dict()
+    if {name: w.shape for name, w in expected.items()} != {n: w.shape for n, w in weights.items()}:
+        raise ValueError("weights of another network than the options describe")
+    network = build_network(*given, 0)
+    network.load_state_dict(weights)
+    return network

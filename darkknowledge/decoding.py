@@ -11,15 +11,18 @@ from typing import Any
 import kaldi_decoder
 import numpy as np
 
+from darkknowledge.checksums import CHECKSUMS, check_checksums
 from darkknowledge.errors import DataError
-from darkknowledge.files import read_symbols
-from darkknowledge.graph.compose import BOUNDARIES, GRAPH, WORDS
+from darkknowledge.files import read_symbols, reading
+from darkknowledge.graph.compose import BOUNDARIES, FILES, GRAPH, WORDS
 from darkknowledge.graph.fst import Fst, read_fst
 from darkknowledge.graph.hmm_fst import SILENCE_START, WORD_START
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.progress import logger
 from darkknowledge.word_errors import Counts, count_errors
+from darkknowledge.zipped import parse_array, refusing
 
+LIST_FILES = f"`sha256sum {GRAPH} {WORDS} > {CHECKSUMS}` in its folder lists its files"
 Likelihoods = Iterable[tuple[str, np.ndarray]]
 
 
@@ -58,11 +61,20 @@ class Graph:
     ----------
     folder : path
         Folder of ``HCLG.fst`` and ``words.txt``; ``boundaries.npy``, where it is there, gives
-        the words their exact frames.
+        the words their exact frames. ``SHA256SUMS`` has the checksums of them all.
+
+    Raises
+    ------
+    DataError
+        If a file is absent, damaged or of another graph than the others.
     """
 
     def __init__(self, folder: str | Path):
         folder = Path(folder)
+        path = folder / BOUNDARIES
+        mend = f"delete {folder / GRAPH} and run snakemake; if it was made elsewhere, {LIST_FILES}"
+        check_checksums(folder, FILES, mend, [BOUNDARIES])
+        self.has_boundaries = path.is_file()
         self.words = read_symbols(folder / WORDS)
         self._fst = read_fst(folder / GRAPH)
         self.num_pdfs = int(self._fst.ilabel.max(initial=0))
@@ -72,13 +84,13 @@ class Graph:
                 f"{folder / GRAPH}: output label {highest} is not in {WORDS}, which has "
                 f"{len(self.words)} lines; make both files together"
             )
-        self.has_boundaries = (folder / BOUNDARIES).is_file()
         if self.has_boundaries:
-            boundaries = np.load(folder / BOUNDARIES)
-            if len(boundaries) != self._fst.num_arcs:
+            with reading(path), refusing(path, "an array of boundaries"):
+                boundaries = parse_array(path.read_bytes())
+            if boundaries.shape != (self._fst.num_arcs,) or boundaries.max(initial=0) > 2:
                 raise DataError(
-                    f"{folder / BOUNDARIES}: {len(boundaries)} values for {self._fst.num_arcs} "
-                    f"arcs of {GRAPH}; make both files together"
+                    f"{path}: values of shape {boundaries.shape} up to {boundaries.max(initial=0)} "
+                    f"for {self._fst.num_arcs} arcs of {GRAPH}; make both files together"
                 )
             # the output label carries the boundary: word + boundary * number of words
             marked = self._fst.olabel + boundaries.astype(np.int32) * len(self.words)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from darkknowledge.errors import DataError
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.overlays import read_studies
 from darkknowledge.study import Study, StudyError, load_study
@@ -320,5 +321,5 @@ def estimate(study: Study) -> str:
 if __name__ == "__main__":
     try:
         print(estimate(load_study(read_studies(sys.argv[1:]))))
-    except StudyError as error:
+    except (DataError, StudyError) as error:
         sys.exit(str(error))

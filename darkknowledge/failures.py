@@ -6,12 +6,12 @@ job that is given a marked file marks its own outputs in turn, up to the gap in 
 other error is passed on like this.
 """
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from darkknowledge.files import write_json, write_text
+from darkknowledge.errors import DataError
+from darkknowledge.files import read_json, reading, write_json, write_text
 from darkknowledge.progress import logger
 
 MARKED = (".json", ".npz", ".pt", ".soft")
@@ -40,10 +40,13 @@ def problem_of(path: str | Path) -> str | None:
     path = Path(path)
     if not path.is_file():
         return None
-    with open(path, "rb") as file:
+    with reading(path), open(path, "rb") as file:
         if file.read(len(START)) != START:
             return None
-    return json.loads(path.read_text(encoding="utf-8"))["problem"]
+    found = read_json(path)
+    if not isinstance(found.get("problem"), str):
+        raise DataError(f"{path}: says of no problem what it is; delete it and run snakemake")
+    return found["problem"]
 
 
 def pass_on(inputs: Iterable[str | Path], outputs: Iterable[str | Path]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import soundfile
 import torch
 import torchaudio.compliance.kaldi as kaldi
 
@@ -18,6 +17,7 @@ from darkknowledge.errors import DataError
 from darkknowledge.feature_options import FeatureOptions
 from darkknowledge.given_features import take
 from darkknowledge.progress import Stopwatch, logger
+from darkknowledge.sound import SoundError, read_rate, read_samples
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
@@ -421,29 +421,30 @@ def _rate(data: DataDirectory) -> int:
         raise DataError("no utterance to make features of; expected at least one")
     utterance = min(data.wav)
     try:
-        return soundfile.info(data.wav[utterance]).samplerate
-    except (soundfile.SoundFileError, OSError) as error:
+        return read_rate(data.wav[utterance])
+    except SoundError as error:
         raise DataError(
-            f"{data.wav[utterance]}: audio of utterance {utterance} cannot be read ({error}); "
+            f"{data.wav[utterance]}: audio of utterance {utterance} cannot be read ({error.text}); "
             "replace the file or remove the utterance"
         ) from error
 
 
 def _read(path: str, utterance: str, rate: int, frame_length: float) -> np.ndarray:
     try:
-        wave, own_rate = soundfile.read(path, dtype="float32")
-    except (soundfile.SoundFileError, OSError) as error:
+        wave, own_rate = read_samples(path)
+    except SoundError as error:
         raise DataError(
-            f"{path}: audio of utterance {utterance} cannot be read ({error}); "
+            f"{path}: audio of utterance {utterance} cannot be read ({error.text}); "
             "replace the file or remove the utterance"
         ) from error
     name = f"{path}: utterance {utterance}"
-    if wave.ndim != 1:
+    if wave.shape[1] != 1:
         raise DataError(f"{name} has {wave.shape[1]} channels; expected one: mix or choose one")
     if own_rate != rate:
         raise DataError(
             f"{name} is sampled at {own_rate} Hz; the first of its set is at {rate} Hz: resample it"
         )
+    wave = wave[:, 0]
     if len(wave) < rate * frame_length / 1000:
         raise DataError(
             f"{name} has {len(wave)} samples at {rate} Hz, less than one frame of "

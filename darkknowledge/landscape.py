@@ -22,11 +22,13 @@ import numpy as np
 import pandas as pd
 
 from darkknowledge.errors import DataError
-from darkknowledge.files import atomic_write, write_text
+from darkknowledge.files import write_text
+from darkknowledge.zipped import read_arrays, refusing, write_arrays
 
 CENTRES = np.array([[[-1.6, -0.4], [-0.2, -1.9]], [[1.6, 0.4], [0.2, 1.9]]])  # (class, K, 2)
 COVARIANCES = np.array([[[1.5, 0.5], [0.5, 1.0]], [[1.2, -0.5], [-0.5, 2.6]]])  # (K, 2, 2)
 SHARES = np.array([0.6, 0.4])  # (K,)
+WHAT = "the toy's surfaces"
 
 
 @dataclass(frozen=True)
@@ -343,8 +345,7 @@ def write_toy(path: str | Path, data: ToyData, surfaces: dict[str, Surface]) -> 
         for name, value in vars(surface).items():
             if name != "targets":
                 arrays[f"{number}.{name}"] = np.asarray(value)
-    with atomic_write(path, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    write_arrays(path, arrays)
     write_text(path.with_suffix(".csv"), toy_numbers(surfaces).to_csv(index=False))
 
 
@@ -356,9 +357,8 @@ def read_toy(path: str | Path) -> tuple[ToyData, dict[str, Surface]]:
     DataError
         If the file is absent or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+    arrays = read_arrays(path, WHAT)
+    with refusing(path, WHAT):
         data = ToyData(arrays["x"], arrays["label"], arrays["posterior"])
         surfaces = {}
         for number, targets in enumerate(map(str, arrays["targets"])):
@@ -370,10 +370,6 @@ def read_toy(path: str | Path) -> tuple[ToyData, dict[str, Surface]]:
             scalars = {name: float(value) for name, value in fields.items() if value.ndim == 0}
             surfaces[targets] = Surface(targets=targets, **fields | scalars)
         return data, surfaces
-    except Exception as error:
-        raise DataError(
-            f"{path}: not the toy's surfaces ({error}); delete the file and run snakemake"
-        ) from error
 
 
 def toy_numbers(surfaces: dict[str, Surface]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from darkknowledge.errors import DataError, first_of
-from darkknowledge.files import read_lines, write_text
+from darkknowledge.files import read_lines, read_text, write_text
 
 SILENCE = "SIL"
 SPOKEN_NOISE = "SPN"
@@ -58,7 +58,7 @@ def read_lexicon(path: str | Path) -> dict[str, list[tuple[str, ...]]]:
 
 def copy_lexicon(path: str | Path, folder: str | Path) -> None:
     """Write a lexicon as it is, under the name ``lexicon.txt``."""
-    write_text(Path(folder) / "lexicon.txt", Path(path).read_text(encoding="utf-8"))
+    write_text(Path(folder) / "lexicon.txt", read_text(path))
 
 
 def _is_probability(field: list[str]) -> bool:

@@ -26,6 +26,7 @@ import math
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darkknowledge.errors import DataError
+from darkknowledge.checksums import file_digest
+from darkknowledge.errors import DataError, shown
 from darkknowledge.failures import problem_of
-from darkknowledge.files import atomic_write
+from darkknowledge.files import atomic_write, creating, parse_json, reading, writing
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.progress import logger
 
@@ -44,6 +46,7 @@ VERSION = 1
 FIXED = 48
 ALIGNMENT = 64
 BLOCK = 1024
+_PART = 1 << 24
 LOG_STEP = 0.05
 CODES = {
     "log8": (np.dtype("<u1"), np.exp(-LOG_STEP * np.arange(256)).astype(np.float32)),
@@ -52,15 +55,6 @@ CODES = {
 LOGITS = "float16"
 LARGEST_LOGIT = float(np.finfo(np.float16).max)
 DTYPES = {**{name: dtype for name, (dtype, _) in CODES.items()}, LOGITS: np.dtype("<f2")}
-
-
-def file_digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal: the identity of a teacher's model."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
 
 
 def temper(log_posteriors: Tensor, temperature: float) -> Tensor:
@@ -176,12 +170,14 @@ def write_soft_targets(
     """
     path = Path(path)
     options = options or SoftTargetOptions()
-    path.parent.mkdir(parents=True, exist_ok=True)
     utterances: dict[str, int] = {}
     pdfs = 0
     divergence = 0.0
-    streams = [tempfile.TemporaryFile(dir=path.parent) for _ in range(3)]
-    try:
+    with writing(path), ExitStack() as opened:
+        with creating(path):
+            streams = [
+                opened.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in range(3)
+            ]
         for utterance, array in log_posteriors:
             array = np.asarray(array)
             pdfs = pdfs or array.shape[-1]
@@ -242,9 +238,6 @@ def write_soft_targets(
             for stream in streams:
                 for chunk in _chunks(stream):
                     file.write(chunk)
-    finally:
-        for stream in streams:
-            stream.close()
     logger.info(
         "%s: %d utterances, %d frames, %.1f bytes per frame (dense float32: %d), "
         "KL to dense %.2g nats",
@@ -421,6 +414,11 @@ class Logits(Cache):
     """A cache of logits of zero mean; see the base class."""
 
     def _map(self, payload: np.ndarray) -> None:
+        if any(
+            ((part & 0x7C00) == 0x7C00).any()
+            for part in np.array_split(payload.view("<u2"), 1 + len(payload) // _PART)
+        ):
+            raise DataError(f"{self.path}: holds a NaN or an infinity; delete it and run snakemake")
         self._logits = payload.view("<f2").reshape(self.header["frames"], self.num_pdfs)
 
     def dense(self, frames: np.ndarray) -> Tensor:
@@ -428,16 +426,32 @@ class Logits(Cache):
         return torch.from_numpy(self._logits[np.asarray(frames)].astype(np.float32))
 
 
-def open_cache(path: str | Path, temperature: float, num_pdfs: int) -> Cache:
+def open_cache(
+    path: str | Path, temperature: float, num_pdfs: int, teacher: str | Path | None = None
+) -> Cache:
     """Open a cache of soft targets at a temperature or, where that is infinite, of logits.
+
+    Parameters
+    ----------
+    path : path
+    temperature : float
+    num_pdfs : int
+    teacher : path, optional
+        The model whose targets these must be.
 
     Raises
     ------
     DataError
-        As from `Cache`.
+        As from `Cache`, or if the targets are those of another teacher.
     """
     kind = Logits if math.isinf(temperature) else SoftTargets
-    return kind(path, {"temperature": _shown(temperature), "num_pdfs": num_pdfs})
+    cache = kind(path, {"temperature": _shown(temperature), "num_pdfs": num_pdfs})
+    if teacher is not None and cache.header["teacher"].get("sha256") != file_digest(teacher):
+        raise DataError(
+            f"{path}: is of another teacher than {teacher}, {shown(cache.header['teacher'])}; "
+            "delete it and run snakemake"
+        )
+    return cache
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -445,39 +459,40 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     mend = "delete the file and run snakemake"
     if problem := problem_of(path):
         raise DataError(f"{path}: there are no soft targets: {problem}")
-    try:
-        with open(path, "rb") as file:
-            fixed = file.read(FIXED)
-            size = path.stat().st_size
-            if len(fixed) < FIXED or fixed[:8] != MAGIC:
-                raise DataError(f"{path}: not a soft-target cache; {mend}")
-            version, length = struct.unpack("<II", fixed[8:16])
-            start = FIXED + length + -(FIXED + length) % ALIGNMENT
-            if version != VERSION:
-                raise DataError(f"{path}: version {version}; expected {VERSION}: {mend}")
-            if start > size:
-                raise DataError(
-                    f"{path}: a header of {length} bytes in a file of {size}: it is damaged; {mend}"
-                )
-            body = file.read(start - FIXED)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
+    with reading(path), open(path, "rb") as file:
+        fixed = file.read(FIXED)
+        size = path.stat().st_size
+        if len(fixed) < FIXED or fixed[:8] != MAGIC:
+            raise DataError(f"{path}: not a soft-target cache; {mend}")
+        version, length = struct.unpack("<II", fixed[8:16])
+        start = FIXED + length + -(FIXED + length) % ALIGNMENT
+        if version != VERSION:
+            raise DataError(f"{path}: version {version}; expected {VERSION}: {mend}")
+        if start > size:
+            raise DataError(
+                f"{path}: a header of {length} bytes in a file of {size}: it is damaged; {mend}"
+            )
+        body = file.read(start - FIXED)
     if hashlib.sha256(fixed[:16] + body).digest() != fixed[16:]:
         raise DataError(f"{path}: the header does not match its checksum: it is damaged; {mend}")
-    header = json.loads(body[:length])
+    header = parse_json(body[:length], f"{path}: the header")
     try:
         entries, frames = header["entries"], header["frames"]
         width = DTYPES[header["quantisation"]].itemsize
         dense = header["quantisation"] == LOGITS
         payload = width * entries if dense else 2 * frames + (2 + width) * entries
         sound = (
-            header["payload_bytes"] == payload
+            {type(n) for n in (entries, frames, header["num_pdfs"], *header["lengths"])} == {int}
+            and {type(name) for name in header["utterances"]} == {str}
+            and type(header["teacher"]) is dict
+            and header["payload_bytes"] == payload
             and (not dense or entries == frames * header["num_pdfs"])
             and sum(header["lengths"]) == frames
             and len(header["lengths"]) == len(set(header["utterances"]))
             and min(header["lengths"]) > 0
             and 0 < header["num_pdfs"] <= 65535
-            and (dense if header["temperature"] is None else header["temperature"] > 0)
+            and dense == (header["temperature"] is None)
+            and (dense or header["temperature"] > 0)
             and len(header["payload_sha256"]) == 64
         )
     except (KeyError, TypeError, ValueError) as error:

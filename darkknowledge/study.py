@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from darkknowledge.corpora.options import KaldiOptions, LibrispeechOptions, SyntheticOptions
+from darkknowledge.errors import cut
 from darkknowledge.feature_options import FeatureOptions
 from darkknowledge.graph.options import DecodingOptions, GraphOptions, LanguageModelOptions
 from darkknowledge.hmm.options import STAGES, HmmOptions
@@ -29,6 +30,8 @@ from darkknowledge.networks.options import (
 from darkknowledge.options import Options
 from darkknowledge.papers import PAPERS
 
+MOST_VALUES = 100_000
+DEEPEST = 50
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 CorpusOptions = Annotated[
@@ -38,6 +41,9 @@ CorpusOptions = Annotated[
 
 class StudyError(Exception):
     """A study that cannot be run; the message lists every mistake."""
+
+    def __init__(self, message: str):
+        super().__init__(cut(message))
 
 
 class Run(TargetOptions):
@@ -525,7 +531,7 @@ class _Checker:
 
     def named(self, path: str, name: Any, known, what: str) -> bool:
         """Note a name that is not known."""
-        if name in known:
+        if isinstance(name, str) and name in known:
             return True
         self.add(
             path, f"no {what} {name!r}{_nearest(str(name), known)} (known: {', '.join(known)})"
@@ -690,6 +696,27 @@ def _check_sweep(
     return sweep
 
 
+def _check_size(config: Mapping[str, Any]) -> None:
+    """Refuse what YAML's anchors let grow without bound, and keys that are no words."""
+    waiting: list[tuple[str, Any]] = [("", config)]
+    count = 0
+    while waiting:
+        path, value = waiting.pop()
+        count += 1
+        if count > MOST_VALUES or path.count(".") > DEEPEST:
+            raise StudyError(
+                f"{cut(path)}: the study has more than {MOST_VALUES} values, or more than "
+                f"{DEEPEST} levels; write it without anchors inside anchors"
+            )
+        if isinstance(value, Mapping):
+            for key in value:
+                if not isinstance(key, str):
+                    raise StudyError(f"{path or 'the study'}: key {key!r}; expected a word")
+            waiting += [(f"{path}.{key}".lstrip("."), part) for key, part in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{path}.{place}", part) for place, part in enumerate(value)]
+
+
 def load_study(config: Mapping[str, Any]) -> Study:
     """Check a study and give it types.
 
@@ -709,6 +736,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
         With every mistake: path of the key, value, what is allowed, the nearest known name.
         Whether the corpus is there is asked by `Study.absent`.
     """
+    _check_size(config)
     checker = _Checker()
     top = dict(config)
     checker.validate(Top, top, "")

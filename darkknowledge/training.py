@@ -21,6 +21,7 @@ from darkknowledge.checkpoints import (
     save_model,
     state_key,
 )
+from darkknowledge.checksums import file_digest
 from darkknowledge.errors import DataError, DivergenceError
 from darkknowledge.files import read_jsonl, write_json, write_jsonl
 from darkknowledge.live import LiveMetrics
@@ -39,7 +40,7 @@ from darkknowledge.progress import Stopwatch, logger
 from darkknowledge.sequence.batches import utterance_batches
 from darkknowledge.sequence.files import TrainingLattices
 from darkknowledge.sequence.objective import SequenceObjective, sequence_objective
-from darkknowledge.soft_targets import Cache, file_digest, open_cache
+from darkknowledge.soft_targets import Cache, open_cache
 from darkknowledge.targets import Objective, Phase, objectives
 
 Objectives = Phase | SequenceObjective
@@ -709,6 +710,7 @@ def train_network(
     summary: str | Path,
     state: str | Path,
     soft_targets: Sequence[str | Path] = (),
+    teachers: Sequence[str | Path] = (),
     first_phase: Sequence[str | Path] = (),
     start: str | Path | None = None,
     lattices: str | Path | None = None,
@@ -740,6 +742,8 @@ def train_network(
         Folder of the checkpoint, which is deleted in the end.
     soft_targets : sequence of path
         Caches that cover both sets, one per teacher; their mean is learnt.
+    teachers : sequence of path
+        The models that the caches must be of, one for each; unchecked where there are none.
     first_phase : sequence of path
         Model and metrics of a run on soft targets whose training is the first phase of this one;
         it is then not done again. The result is the same.
@@ -773,7 +777,11 @@ def train_network(
     training_options = TrainingOptions(**options.get("training", {}))
     train_frames = gather_frames("training set", *train, num_pdfs)
     cv_frames = gather_frames("cross-validation set", *cv, num_pdfs)
-    caches = [open_cache(path, target_options.cache_temperature, num_pdfs) for path in soft_targets]
+    temperature = target_options.cache_temperature
+    caches = [
+        open_cache(path, temperature, num_pdfs, teacher)
+        for path, teacher in zip(soft_targets, teachers or [None] * len(soft_targets), strict=True)
+    ]
     opened = None if lattices is None else TrainingLattices(lattices)
     prior = log_priors(train_frames.labels, num_pdfs)
     if target_options.targets in SEQUENCE:
@@ -812,16 +820,16 @@ def train_network(
         _take_weights(network, start, run)
         training_options = training_options.model_copy(update={"initialisation": "random"})
     network.to(device)
-    teachers = (None, None)
+    targets = (None, None)
     if caches:
-        teachers = (TeacherTargets(caches, train_frames), TeacherTargets(caches, cv_frames))
+        targets = (TeacherTargets(caches, train_frames), TeacherTargets(caches, cv_frames))
     trainer = Trainer(
         run,
         network,
         training_options,
         train_frames.to(device),
         cv_frames.to(device),
-        teachers,
+        targets,
         seed,
         opened,
         live,

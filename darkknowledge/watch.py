@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from darkknowledge.errors import DataError
 from darkknowledge.files import read_jsonl
 from darkknowledge.live import read_live
 from darkknowledge.overlays import read_studies
@@ -192,10 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         try:
             study = load_study(read_studies(options.study))
-        except FileNotFoundError as error:
-            sys.exit(f"{error.filename}: no such file or folder; name results/<study> or its files")
-        except StudyError as error:
-            sys.exit(str(error))
+        except (DataError, StudyError) as error:
+            sys.exit(f"{error}, or name a folder results/<study>")
         folder, planned = Path("results") / study.name, planned_networks(study)
     while True:
         now = time.time()

@@ -14,8 +14,8 @@ rule adapt_features:
         utt2spk=f"{R}/data/{{set}}/utt2spk",
         model=f"{R}/hmm/tri3b/model.npz",
     output:
-        fmllr=multiext(f"{R}/features/{{set}}/fmllr", ".ark", ".scp"),
-        cmvn=multiext(f"{R}/features/{{set}}/cmvn_fmllr", ".ark", ".scp"),
+        fmllr=multiext(f"{R}/features/{{set}}/fmllr", ".ark", ".scp", ".crc"),
+        cmvn=multiext(f"{R}/features/{{set}}/cmvn_fmllr", ".ark", ".scp", ".crc"),
     log:
         f"{LOGS}/adapt_features/{{set}}.log",
     benchmark:

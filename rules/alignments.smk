@@ -18,7 +18,7 @@ rule train_mono:
         lexicon=f"{R}/lang/lexicon.txt",
     output:
         model=f"{R}/hmm/mono/model.npz",
-        alignments=multiext(f"{R}/hmm/mono/alignments", ".ark", ".scp"),
+        alignments=multiext(f"{R}/hmm/mono/alignments", ".ark", ".scp", ".crc"),
         likelihoods=f"{R}/hmm/mono/likelihoods.jsonl",
         phones=f"{R}/hmm/mono/phones.txt",
         failed=f"{R}/hmm/mono/failed.txt",
@@ -46,7 +46,7 @@ rule train_triphones:
         lexicon=f"{R}/lang/lexicon.txt",
     output:
         model=f"{R}/hmm/{{stage}}/model.npz",
-        alignments=multiext(f"{R}/hmm/{{stage}}/alignments", ".ark", ".scp"),
+        alignments=multiext(f"{R}/hmm/{{stage}}/alignments", ".ark", ".scp", ".crc"),
         likelihoods=f"{R}/hmm/{{stage}}/likelihoods.jsonl",
         phones=f"{R}/hmm/{{stage}}/phones.txt",
         failed=f"{R}/hmm/{{stage}}/failed.txt",
@@ -78,8 +78,8 @@ rule align:
         lexicon=f"{R}/lang/lexicon.txt",
         model=f"{R}/hmm/{study.hmm.aligner}/model.npz",
     output:
-        pdf=multiext(f"{R}/alignments/{{set}}/pdf", ".ark", ".scp"),
-        transition=multiext(f"{R}/alignments/{{set}}/transition", ".ark", ".scp"),
+        pdf=multiext(f"{R}/alignments/{{set}}/pdf", ".ark", ".scp", ".crc"),
+        transition=multiext(f"{R}/alignments/{{set}}/transition", ".ark", ".scp", ".crc"),
         phones=f"{R}/alignments/{{set}}/phones.ctm",
         words=f"{R}/alignments/{{set}}/words.ctm",
         failed=f"{R}/alignments/{{set}}/failed.txt",

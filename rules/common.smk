@@ -142,6 +142,12 @@ def soft_targets(wildcards):
     return [f"{R}/soft_targets/{teacher}/{cache}" for teacher in study.runs[wildcards.run].teachers]
 
 
+def teacher_models(wildcards):
+    """Name the models of the teachers of a run, in the order of their caches."""
+    teachers = study.runs[wildcards.run].teachers
+    return [f"{R}/networks/{teacher}/seed{wildcards.seed}/model.pt" for teacher in teachers]
+
+
 def first_phase(wildcards):
     """Name model and metrics of the run that a `pretrain` run goes on from, if there is one."""
     run = study.first_phase(wildcards.run)
@@ -163,14 +169,14 @@ def start(wildcards):
 def adaptation_inputs(wildcards):
     """Name what a run is adapted from: its start and its teachers, and what they read."""
     run, seed = study.runs[wildcards.run], f"seed{wildcards.seed}"
-    test, teachers = f"{R}/features/test", run.teachers
-    kind, kinds = study.input_kind(run.start), [study.input_kind(name) for name in teachers]
+    test = f"{R}/features/test"
+    kind, kinds = study.input_kind(run.start), [study.input_kind(name) for name in run.teachers]
     return {
         "model": f"{R}/networks/{run.start}/{seed}/model.pt",
         "tuning": f"{R}/decode/{run.start}/{seed}/tuning.json",
         "features": f"{test}/{kind}.scp",
         "cmvn": f"{test}/cmvn_{kind}.scp",
-        "teachers": [f"{R}/networks/{name}/{seed}/model.pt" for name in teachers],
+        "teachers": teacher_models(wildcards),
         "teacher_features": [f"{test}/{kind}.scp" for kind in kinds],
         "teacher_cmvn": [f"{test}/cmvn_{kind}.scp" for kind in kinds],
     }
@@ -231,6 +237,7 @@ def graph_of(stage):
         "graph": f"{R}/graph/{stage}/HCLG.fst",
         "words": f"{R}/graph/{stage}/words.txt",
         "boundaries": f"{R}/graph/{stage}/boundaries.npy",
+        "checksums": f"{R}/graph/{stage}/SHA256SUMS",
     }
 
 

@@ -135,7 +135,7 @@ rule write_scores:
         model=acoustic_model,
         tuning=f"{R}/decode/{{system}}/tuning.json",
     output:
-        scores=multiext(f"{R}/scores/{{system}}/{{set}}", ".ark", ".scp"),
+        scores=multiext(f"{R}/scores/{{system}}/{{set}}", ".ark", ".scp", ".crc"),
     log:
         f"{LOGS}/write_scores/{{system}}/{{set}}.log",
     benchmark:

@@ -2,7 +2,7 @@
 
 Inputs: networks/{run}/seed{seed}/model.pt, decode/{run}/seed{seed}/tuning.json, graph/{stage}
 Outputs: export/{run}/seed{seed}/{recogniser.json,network.onnx,network.int8.onnx,cmvn.npy,HCLG.fst,
-words.txt,boundaries.npy}, and score.json: errors and speed on the test set
+words.txt,boundaries.npy,SHA256SUMS}, and score.json: errors and speed on the test set
 """
 
 EXPORTED = f"{R}/export/{{run}}/seed{{seed}}"
@@ -29,6 +29,7 @@ rule export:
                 "HCLG.fst",
                 "words.txt",
                 "boundaries.npy",
+                "SHA256SUMS",
             )
         ],
     log:

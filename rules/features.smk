@@ -12,7 +12,7 @@ AUDIO = {
     "utt2spk": f"{R}/data/{{set}}/utt2spk",
 }
 EXTRACTED = {
-    name: multiext(f"{R}/features/{{set}}/{name}", ".ark", ".scp")
+    name: multiext(f"{R}/features/{{set}}/{name}", ".ark", ".scp", ".crc")
     for name in ("mfcc", "fbank", "cmvn_mfcc", "cmvn_fbank")
 }
 EXTRACTION = {

@@ -1,7 +1,7 @@
 """Text, lexicon and tree to decoding graphs.
 
 Inputs: lang/{lexicon.txt,lm_text.txt} or a language model made elsewhere, hmm/{stage}/model.npz
-Outputs: lang/lm.arpa, graph/{stage}/{HCLG.fst,words.txt,boundaries.npy}; where the study asks for
+Outputs: lang/lm.arpa, graph/{stage}/{HCLG.fst,words.txt,boundaries.npy,SHA256SUMS}; where the study asks for
 probabilities of pronunciations, graph/pronunciations/{lexiconp,lexiconp_silprob,silprob}.txt
 """
 
@@ -87,6 +87,7 @@ rule make_graph:
         graph=f"{R}/graph/{{stage}}/HCLG.fst",
         words=f"{R}/graph/{{stage}}/words.txt",
         boundaries=f"{R}/graph/{{stage}}/boundaries.npy",
+        checksums=f"{R}/graph/{{stage}}/SHA256SUMS",
     log:
         f"{LOGS}/make_graph/{{stage}}.log",
     benchmark:

@@ -1,7 +1,7 @@
 """Features, frame labels and soft targets to trained networks: teachers and students alike.
 
 Inputs: features/{train,dev}/{fbank,fmllr}.scp, alignments/{train,dev}/pdf.scp, the teachers'
-caches, the `soft` run that a `pretrain` run goes on from, the run that another one starts from and
+models and caches, the `soft` run that a `pretrain` run goes on from, the run that another one starts from and
 its lattices
 Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}
 """
@@ -15,6 +15,7 @@ rule train_network:
         dev_alignments=f"{R}/alignments/dev/pdf.scp",
         hmm=f"{R}/hmm/{study.hmm.aligner}/model.npz",
         soft_targets=soft_targets,
+        teachers=teacher_models,
         first_phase=first_phase,
     output:
         model=f"{R}/networks/{{run}}/seed{{seed}}/model.pt",

@@ -16,6 +16,7 @@ rule make_competitor_graph:
         graph=f"{R}/graph/competitors/HCLG.fst",
         words=f"{R}/graph/competitors/words.txt",
         boundaries=f"{R}/graph/competitors/boundaries.npy",
+        checksums=f"{R}/graph/competitors/SHA256SUMS",
     log:
         f"{LOGS}/make_competitor_graph.log",
     benchmark:

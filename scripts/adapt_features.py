@@ -8,11 +8,11 @@ from darkknowledge.adaptation import (
     System,
     adapt_system,
     adapt_to_alignments,
+    read_tuning,
     write_adapted_features,
 )
 from darkknowledge.datadir import read_table
 from darkknowledge.decoding import Graph
-from darkknowledge.files import read_json
 from darkknowledge.hmm.options import SatOptions
 from darkknowledge.jobs import start_job
 
@@ -30,5 +30,5 @@ if "alignments" in given.keys():
     adapt_to_alignments(system, given.alignments)
 else:
     graph = Graph(Path(given.graph).parent)
-    adapt_system(system, graph, read_json(given.tuning), snakemake.threads)
+    adapt_system(system, graph, read_tuning(given.tuning), snakemake.threads)
 write_adapted_features(system, made.fmllr[1], made.cmvn[1])

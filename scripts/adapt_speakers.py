@@ -5,13 +5,14 @@ from pathlib import Path
 import torch
 
 from darkknowledge.acoustic import network_features
+from darkknowledge.adaptation import read_tuning
 from darkknowledge.checkpoints import load_network
 from darkknowledge.datadir import read_table
 from darkknowledge.decoding import Graph
 from darkknowledge.devices import take_device
 from darkknowledge.errors import DivergenceError
 from darkknowledge.failures import mark, pass_on
-from darkknowledge.files import read_json, write_json
+from darkknowledge.files import write_json
 from darkknowledge.jobs import start_job
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.parts import part_of, records
@@ -26,7 +27,7 @@ adaptation = SpeakerAdaptation(
     snakemake.wildcards.run,
     given.model,
     Graph(Path(given.graph).parent),
-    read_json(given.tuning),
+    read_tuning(given.tuning),
     params.run,
     int(snakemake.wildcards.seed),
     list(given.teachers),

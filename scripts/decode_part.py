@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from darkknowledge.adaptation import System, decode_system
+from darkknowledge.adaptation import System, decode_system, read_tuning
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.failures import pass_on
-from darkknowledge.files import read_json, write_json
+from darkknowledge.files import write_json
 from darkknowledge.hmm.options import SatOptions
 from darkknowledge.jobs import start_job
 from darkknowledge.parts import part_of_set, records
@@ -22,6 +22,6 @@ part = int(snakemake.wildcards.part)
 system.speaker = part_of_set(speaker, part, params.parts, system.is_adapted)
 found = {}
 if system.speaker:
-    graph, tuning = Path(given.graph).parent, read_json(given.tuning)
+    graph, tuning = Path(given.graph).parent, read_tuning(given.tuning)
     found = decode_system(system, graph, tuning, processes=snakemake.threads)
 write_json(snakemake.output.hypotheses, records(found))

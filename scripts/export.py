@@ -6,13 +6,13 @@ import soundfile
 import torch
 
 from darkknowledge.acoustic import network_features
+from darkknowledge.adaptation import read_tuning
 from darkknowledge.archives import Archive
 from darkknowledge.checkpoints import load_network
 from darkknowledge.datadir import read_table
 from darkknowledge.decoding import evenly
 from darkknowledge.deploy.folder import export_run
 from darkknowledge.failures import pass_on
-from darkknowledge.files import read_json
 from darkknowledge.jobs import start_job
 
 SAMPLES = 10
@@ -28,7 +28,7 @@ recording = min(read_table(given.wav).items())[1]
 export_run(
     given.model,
     Path(given.graph).parent,
-    read_json(given.tuning),
+    read_tuning(given.tuning),
     snakemake.params.features,
     soundfile.info(recording).samplerate,
     sum(statistics[name].astype(float) for name in statistics),

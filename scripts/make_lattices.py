@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from darkknowledge.adaptation import SEARCH, System, adapt_system
+from darkknowledge.adaptation import SEARCH, System, adapt_system, read_tuning
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.decoding import Graph, decode_each, evenly
 from darkknowledge.failures import pass_on
@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 given, made = snakemake.input, snakemake.output
 pass_on(given, made)
 options = DecodingOptions(**snakemake.params.decoding)
-tuning = read_json(given.tuning)
+tuning = read_tuning(given.tuning)
 search = {key: tuning[key] for key in SEARCH}
 graph = Graph(Path(given.graph).parent)
 decoder = LatticeDecoder(graph, lattice_beam=options.lattice_beam, **search)

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.adaptation import read_tuning
 from darkknowledge.archives import Archive
 from darkknowledge.datadir import read_table
 from darkknowledge.decoding import Graph
 from darkknowledge.failures import pass_on
-from darkknowledge.files import read_json
 from darkknowledge.hmm.model import HmmModel
 from darkknowledge.jobs import start_job
 from darkknowledge.networks.options import SequenceOptions
@@ -21,7 +21,7 @@ start_job(snakemake)
 torch.set_num_threads(1)
 given = snakemake.input
 pass_on(given, snakemake.output)
-tuning, hmm = read_json(given.tuning), HmmModel.read(given.hmm)
+tuning, hmm = read_tuning(given.tuning), HmmModel.read(given.hmm)
 options = SequenceOptions(**snakemake.params.sequence)
 search = PathSearch(Graph(Path(given.graph).parent), tuning["acoustic_scale"], options)
 

@@ -41,6 +41,7 @@ try:
         summary=made.summary,
         state=Path(made.model).parent / "state",
         soft_targets=list(given.soft_targets),
+        teachers=list(given.teachers),
         first_phase=tuple(given.first_phase),
         start=given.get("start"),
         lattices=given.get("lattices"),

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 
 from darkknowledge.acoustic import acoustic_scores
+from darkknowledge.adaptation import read_tuning
 from darkknowledge.archives import write_archive
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.failures import pass_on
-from darkknowledge.files import read_json
 from darkknowledge.jobs import start_job
 
 start_job(snakemake)
@@ -23,6 +23,6 @@ write_archive(
         given.features,
         given.cmvn,
         data.speaker,
-        read_json(given.tuning)["prior_scale"],
+        read_tuning(given.tuning)["prior_scale"],
     ),
 )

@@ -4,13 +4,14 @@ import torch
 
 from darkknowledge.acoustic import network_features
 from darkknowledge.checkpoints import load_network
+from darkknowledge.checksums import file_digest
 from darkknowledge.datadir import read_table
 from darkknowledge.devices import take_device
 from darkknowledge.failures import pass_on
 from darkknowledge.jobs import start_job
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.networks.registry import stream_log_posteriors
-from darkknowledge.soft_targets import file_digest, write_soft_targets
+from darkknowledge.soft_targets import write_soft_targets
 
 start_job(snakemake)
 torch.set_num_threads(snakemake.threads)

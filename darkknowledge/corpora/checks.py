@@ -1,6 +1,5 @@
 """The door of a corpus: faults of audio and transcripts, all found before any is reported."""
 
-import struct
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
@@ -9,12 +8,12 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import soundfile
 
 from darkknowledge.corpora.options import FaultKind
 from darkknowledge.errors import DataError, first_of
 from darkknowledge.files import write_lines
 from darkknowledge.progress import logger
+from darkknowledge.sound import SoundError, read_samples
 
 KINDS: tuple[str, ...] = get_args(FaultKind)
 FULL_SCALE = 0.999
@@ -119,28 +118,6 @@ class Door:
             logger.warning("%s: skipped as configured: %s%s", self.what, summary, place)
 
 
-def _wav_is_whole(data: bytes) -> bool:
-    place = 12
-    while place + 8 <= len(data):
-        name, size = data[place : place + 4], struct.unpack("<I", data[place + 4 : place + 8])[0]
-        if name == b"data":
-            return place + 8 + size <= len(data) or size >= 0xFFFFFF00
-        place += 8 + size + size % 2
-    return False
-
-
-def _ogg_is_whole(data: bytes) -> bool:
-    last = data.rfind(b"OggS")
-    return last >= 0 and len(data) > last + 5 and bool(data[last + 5] & 4)
-
-
-def is_whole(path: Path) -> bool:
-    """Return whether a wav or ogg file reaches the end that its header or last page tells."""
-    with path.open("rb") as file:
-        check = {b"RIFF": _wav_is_whole, b"OggS": _ogg_is_whole}.get(file.read(4))
-    return check is None or check(path.read_bytes())
-
-
 def longest_run(samples: np.ndarray, level: float = FULL_SCALE) -> int:
     """Return the longest run of samples of one sign at or above a level."""
     longest = 0
@@ -177,27 +154,12 @@ def read_audio(
         None if the file cannot be used.
     faults : list of Fault
     """
-    path = Path(path)
     name = str(path)
-    if not path.is_file():
-        return None, [Fault("missing", name, "no such file")]
-    if path.stat().st_size == 0:
-        return None, [Fault("empty", name, "0 bytes")]
-    if not is_whole(path):
-        return None, [Fault("truncated", name, f"ends after {path.stat().st_size} bytes")]
     try:
-        with soundfile.SoundFile(path) as file:
-            expected, found_rate = file.frames, file.samplerate
-            samples = file.read(dtype="float64", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        kind = "truncated" if _opens(path) else "unreadable"
-        return None, [Fault(kind, name, f"cannot be decoded ({error})")]
+        samples, found_rate = read_samples(path, "float64")
+    except SoundError as error:
+        return None, [Fault(error.kind, name, error.text)]
     faults = []
-    if expected < 2**62 and len(samples) < expected:
-        text = f"{len(samples)} of the {expected} samples that the header promises"
-        return None, [Fault("truncated", name, text)]
-    if len(samples) == 0:
-        return None, [Fault("empty", name, "no samples")]
     if not np.isfinite(samples).all():
         bad = int((~np.isfinite(samples)).sum())
         return None, [Fault("nan", name, f"{bad} samples are NaN or infinite")]
@@ -245,14 +207,6 @@ def examine(
         text = f"{length:.2f} s, expected {seconds[0]:g} to {seconds[1]:g} s"
         faults.append(Fault("length", name, text))
     return faults
-
-
-def _opens(path: Path) -> bool:
-    try:
-        soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError):
-        return False
-    return True
 
 
 def unpronounced(texts: dict[str, list[str]], words: Iterable[str]) -> list[Fault]:

@@ -16,7 +16,7 @@ from darkknowledge.corpora.mixing import RATE
 from darkknowledge.corpora.options import KaldiOptions
 from darkknowledge.corpora.recordings import ONLY_CONDITION, Recording, write_recordings
 from darkknowledge.errors import DataError, first_of
-from darkknowledge.files import atomic_write, read_lines, write_lines
+from darkknowledge.files import atomic_write, is_file, read_lines, write_lines
 from darkknowledge.lexicon import copy_lexicon, read_lexicon
 from darkknowledge.progress import logger
 
@@ -187,7 +187,7 @@ def _no_file(value: str) -> str | None:
 
 def _resolve(value: str, data_root: Path, folder: Path) -> Path:
     beside = folder / value
-    return beside if beside.is_file() and not (data_root / value).is_file() else data_root / value
+    return beside if is_file(beside) and not is_file(data_root / value) else data_root / value
 
 
 def _segments(

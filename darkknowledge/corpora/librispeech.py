@@ -15,7 +15,7 @@ from darkknowledge.corpora.options import LibrispeechOptions
 from darkknowledge.corpora.recordings import Recording, write_recordings
 from darkknowledge.corpora.seeds import generator
 from darkknowledge.errors import DataError
-from darkknowledge.files import read_lines, write_lines
+from darkknowledge.files import read_lines, reading, write_lines
 from darkknowledge.lexicon import copy_lexicon, read_lexicon
 from darkknowledge.progress import logger
 
@@ -130,10 +130,10 @@ def read_dictionary(path: Path) -> dict[str, list[tuple[str, ...]]]:
             "it there, or set `dictionary`"
         )
     entries: dict[str, list[tuple[str, ...]]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line.startswith(";;;") or not line.strip():
             continue
-        word, *phones = line.split("#")[0].split()
+        word, *phones = line.split("#")[0].split() or [""]
         if not phones:
             raise DataError(f"{path}:{number}: {word!r} has no phones; add them or remove the line")
         word = re.sub(r"\(\d+\)$", "", word).upper()
@@ -161,7 +161,8 @@ def read_texts(options: LibrispeechOptions) -> list[list[str]]:
     """
     found: list[list[str]] = []
     for file in options.text_files():
-        data = file.read_bytes()
+        with reading(file):
+            data = file.read_bytes()
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from scipy.signal import resample_poly
 
 from darkknowledge.corpora.mixing import RATE, active_power, frame_powers, shaped_noise
 from darkknowledge.errors import DataError
+from darkknowledge.sound import read_samples
 
 _FREQUENCY = np.linspace(0, RATE / 2, 1025)
 
@@ -239,7 +239,7 @@ def without_silence(samples: np.ndarray, rate: int = RATE) -> np.ndarray:
 
 def read_recording(path: Path) -> np.ndarray:
     """Read a noise recording: one channel, 16 kHz, silent ends cut, unit active power."""
-    samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
+    samples, rate = read_samples(path, "float64")
     samples = samples.mean(axis=1)
     if rate != RATE:
         common = int(np.gcd(rate, RATE))

@@ -1,19 +1,21 @@
 """Audio of any kind as a recogniser expects it."""
 
+import math
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 import torchaudio
 
 from darkknowledge.errors import DataError
 from darkknowledge.features import FULL_SCALE
 from darkknowledge.progress import logger
+from darkknowledge.sound import SoundError, read_samples
 
 LONGEST = 30.0
 SHORTEST = 12.0
 PAUSE = 0.4
+LARGEST_FILTER = 1 << 24  # weights of the filters between two rates
 
 
 def read_audio(path: str | Path, rate: int) -> np.ndarray:
@@ -38,11 +40,9 @@ def read_audio(path: str | Path, rate: int) -> np.ndarray:
         If the file cannot be read or is empty.
     """
     try:
-        wave, own = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as audio ({error})") from error
-    if not len(wave):
-        raise DataError(f"{path}: holds no samples")
+        wave, own = read_samples(path)
+    except SoundError as error:
+        raise DataError(f"{path}: cannot be read as audio ({error.text})") from error
     wrong = ~np.isfinite(wave)
     if wrong.any():
         logger.warning("%s: %d samples are no numbers; taken for silence", path, wrong.sum())
@@ -56,6 +56,12 @@ def read_audio(path: str | Path, rate: int) -> np.ndarray:
         )
     mono = wave.mean(1, dtype=np.float64)
     mono = torch.from_numpy((mono - mono.mean()).astype(np.float32))
+    common = math.gcd(own, rate)
+    if own // common * (rate // common) > LARGEST_FILTER:
+        raise DataError(
+            f"{path}: sampled at {own} Hz, from which there is no short way to {rate} Hz; convert "
+            "it to a common rate, such as 16000 or 48000 Hz"
+        )
     if own != rate:
         mono = torchaudio.functional.resample(mono, own, rate)
     return mono.numpy() * np.float32(FULL_SCALE)

@@ -11,15 +11,17 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from darkknowledge.adaptation import SEARCH
 from darkknowledge.checkpoints import load_network
+from darkknowledge.checksums import check_checksums, write_checksums
 from darkknowledge.decoding import Graph
-from darkknowledge.deploy.onnx_graph import INPUT, onnx_graph
-from darkknowledge.errors import DataError
+from darkknowledge.deploy.onnx_graph import INPUT, check_stands_alone, onnx_graph
+from darkknowledge.errors import DataError, shown
 from darkknowledge.feature_options import FeatureOptions
 from darkknowledge.features import add_deltas
-from darkknowledge.files import atomic_write, read_json, write_json
+from darkknowledge.files import atomic_write, read_json, reading, write_json
 from darkknowledge.graph.compose import BOUNDARIES, GRAPH, WORDS
 from darkknowledge.networks.registry import log_posteriors
 from darkknowledge.progress import logger
+from darkknowledge.zipped import parse_array, refusing
 
 VERSION = 1
 DESCRIPTION = "recogniser.json"
@@ -27,6 +29,7 @@ STATISTICS = "cmvn.npy"
 NETWORKS = {"float32": "network.onnx", "int8": "network.int8.onnx"}
 FILES = (DESCRIPTION, STATISTICS, *NETWORKS.values(), GRAPH, WORDS, BOUNDARIES)
 LARGEST_DIFFERENCE = 1e-4
+MEND = "export the run once more"
 
 
 def export_run(
@@ -79,7 +82,6 @@ def export_run(
             f"{model}: reads features that another recogniser adapts to the speaker; it cannot "
             "stand alone: export a run whose network has input: fbank"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     exported = onnx_graph(network)
     with atomic_write(folder / NETWORKS["float32"], "wb") as file:
         file.write(exported.SerializeToString(deterministic=True))
@@ -92,7 +94,8 @@ def export_run(
             extra_options={"EnableSubgraph": True},
         )
     for name in (GRAPH, WORDS, BOUNDARIES):
-        shutil.copyfile(Path(graph) / name, folder / name)
+        with open(Path(graph) / name, "rb") as made, atomic_write(folder / name, "wb") as file:
+            shutil.copyfileobj(made, file)
     with atomic_write(folder / STATISTICS, "wb") as file:
         np.save(file, statistics)
     write_json(
@@ -108,6 +111,7 @@ def export_run(
             "search": {key: tuning[key] for key in (*SEARCH, "prior_scale")},
         },
     )
+    write_checksums(folder, FILES)
     session = _session(folder / NETWORKS["float32"])
     difference = max(
         float(np.abs(_run(session, matrix) - log_posteriors(network, matrix)).max())
@@ -127,7 +131,9 @@ def export_run(
 def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
 
 
 def _run(session: onnxruntime.InferenceSession, features: np.ndarray) -> np.ndarray:
@@ -162,30 +168,30 @@ class ExportedRun:
 
     def __init__(self, folder: str | Path, precision: str = "float32"):
         folder = Path(folder)
-        for name in FILES:
-            if not (folder / name).is_file():
-                raise DataError(f"{folder / name}: no such file; export the run once more")
-        description = read_json(folder / DESCRIPTION)
-        if description.get("version") != VERSION:
-            raise DataError(
-                f"{folder / DESCRIPTION}: version {description.get('version')!r}, expected "
-                f"{VERSION}; export the run once more"
-            )
-        self.rate = int(description["rate"])
-        self.features = FeatureOptions(**description["features"])
-        self.statistics = np.load(folder / STATISTICS, allow_pickle=False)
-        self.graph = Graph(folder)
-        self.search = {key: description["search"][key] for key in SEARCH}
-        self._deltas = description["deltas"]
-        priors = np.array(description["log_priors"], np.float32)
-        self._offset = description["search"]["prior_scale"] * priors
+        check_checksums(folder, FILES, MEND)
+        place = folder / DESCRIPTION
+        description = read_json(place)
         try:
-            self._session = _session(folder / NETWORKS[precision])
+            if description["version"] != VERSION:
+                raise ValueError(f"version {shown(description['version'])}, expected {VERSION}")
+            self.rate = int(description["rate"])
+            self.features = FeatureOptions(**description["features"])
+            self.search = {key: description["search"][key] for key in SEARCH}
+            self._deltas = int(description["deltas"])
+            priors = np.array(description["log_priors"], np.float32)
+            self._offset = description["search"]["prior_scale"] * priors
+        except (LookupError, TypeError, ValueError) as error:
+            raise DataError(f"{place}: not of this version ({error}); {MEND}") from None
+        place = folder / STATISTICS
+        with reading(place), refusing(place, "CMVN statistics"):
+            self.statistics = parse_array(place.read_bytes())
+        self.graph = Graph(folder)
+        place = folder / NETWORKS[precision]
+        try:
+            check_stands_alone(place)
+            self._session = _session(place)
         except Exception as error:
-            raise DataError(
-                f"{folder / NETWORKS[precision]}: not a readable network ({error}); export the "
-                "run once more"
-            ) from error
+            raise DataError(f"{place}: not a readable network ({error}); {MEND}") from error
 
     def scores(self, normalised: np.ndarray) -> np.ndarray:
         """Return log-likelihoods (N, pdfs) of normalised filter banks (N, D)."""

@@ -1,6 +1,7 @@
 """A trained network as an ONNX graph: features of an utterance in, log posteriors out."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -247,3 +248,28 @@ _WRITERS: dict[type[AcousticNetwork], Callable[[_Graph, AcousticNetwork], str]] 
     Lstm: _lstm,
     Blstm: _blstm,
 }
+
+
+def check_stands_alone(path: str | Path) -> None:
+    """Refuse a graph whose weights are in other files, which could be any of this machine.
+
+    Raises
+    ------
+    ValueError
+        If there are such weights, or the graph holds functions.
+    google.protobuf.message.DecodeError
+        If it is no graph.
+    """
+    model = onnx.load(path, load_external_data=False)
+    waiting = [model.graph]
+    if model.functions:
+        raise ValueError("it has functions of its own")
+    while waiting:
+        graph = waiting.pop()
+        tensors = list(graph.initializer)
+        for attribute in (a for node in graph.node for a in node.attribute):
+            tensors += [attribute.t, *attribute.tensors]
+            waiting += [attribute.g] if attribute.HasField("g") else []
+            waiting += attribute.graphs
+        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors):
+            raise ValueError("its weights are in another file")

@@ -2,20 +2,28 @@
 
 import gzip
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from darkknowledge.errors import DataError
-from darkknowledge.files import atomic_write
+from darkknowledge.files import atomic_write, check_characters, reading
 from darkknowledge.progress import logger
 
 BOS = "<s>"
 EOS = "</s>"
 NEVER = -99.0
+# what a packed file may unfold to, in bytes or as a multiple of its own, and what no model has
+SMALL = 1 << 22
+LARGEST_RATIO = 100
+LONGEST_LINE = 1 << 16
+MOST_BLANK = 1000
 
 
 @dataclass(frozen=True)
@@ -286,33 +294,65 @@ def read_arpa(path: str | Path) -> NgramModel:
     DataError
         If the file is absent or is not a complete ARPA file; the message names the line.
     """
+    name = str(path)
+    with reading(name, "give the path of an ARPA language model"), open_arpa(path) as file:
+        return _Parser(_text_lines(file, path), name).model()
+
+
+@contextmanager
+def open_arpa(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open an ARPA file, gzipped where its name ends in ``.gz``, whose damage is then named."""
     try:
         with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as file:
-            text = file.read().decode("utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; give the path of an ARPA language model") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); expected ARPA text in UTF-8") from None
-    return parse_arpa(text, str(path))
+            yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: cannot be read ({error}); pack it again") from None
+
+
+def _text_lines(file: IO[bytes], path: str | Path) -> Iterator[str]:
+    """Yield the lines of a file that may be packed, no more than so many bytes can hold."""
+    most = max(SMALL, LARGEST_RATIO * Path(path).stat().st_size)
+    number = total = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        total += len(line)
+        if len(line) > LONGEST_LINE or total > most:
+            raise DataError(
+                f"{path}:{number}: a line above {LONGEST_LINE} bytes, or more than {most} bytes "
+                "in all; expected an ARPA language model"
+            )
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}:{number}: not UTF-8 ({error}); save it as UTF-8") from None
 
 
 def parse_arpa(text: str, name: str = "ARPA text") -> NgramModel:
     """Parse the text of an ARPA file; `name` stands in messages. See :func:`read_arpa`."""
-    return _Parser(text, name).model()
+    return _Parser(text.split("\n"), name).model()
 
 
 class _Parser:
-    def __init__(self, text: str, name: str):
+    def __init__(self, text: Iterable[str], name: str):
         self.name = name
         self.number = 0
+        self.ended = False
         self.lines = self._lines(text)
 
-    def _lines(self, text: str) -> Iterator[str]:
-        for number, line in enumerate(text.split("\n"), 1):
+    def _lines(self, text: Iterable[str]) -> Iterator[str]:
+        blank = 0
+        for number, line in enumerate(text, 1):
             self.number = number
-            if line.strip():
-                yield line.strip()
-        raise self._error("the file ends here; expected \\end\\: it is truncated")
+            line = line.strip(" \t\r\n")
+            blank = 0 if line else blank + 1
+            if not line.isprintable():
+                check_characters(line.replace("\t", " "), f"{self.name}:{number}")
+            if blank > MOST_BLANK:
+                raise self._error(f"more than {MOST_BLANK} blank lines")
+            if line:
+                yield line
+        if not self.ended:
+            raise self._error("the file ends here; expected \\end\\: it is truncated")
 
     def _error(self, message: str) -> DataError:
         return DataError(f"{self.name}:{self.number}: {message}")
@@ -336,6 +376,9 @@ class _Parser:
             columns.append(self._sorted(rows, places))
         if line != "\\end\\":
             raise self._error(f"{_short(line)}; expected \\end\\ after {len(counts)} orders")
+        self.ended = True
+        for line in self.lines:
+            raise self._error(f"{_short(line)} follows \\end\\; remove it")
         if skipped:
             logger.info(
                 "%s: %d n-grams with %s or %s inside left out", self.name, skipped, BOS, EOS
@@ -374,6 +417,8 @@ class _Parser:
         for line in self.lines:
             if line.startswith("\\"):
                 break
+            if len(rows) + skipped == count:
+                raise self._error(f"more than {count} {k}-grams, as many as the header says")
             fields = line.split()
             if len(fields) not in ((k + 1,) if last else (k + 1, k + 2)):
                 raise self._error(

@@ -5,6 +5,7 @@ from pathlib import Path
 import kaldifst
 import numpy as np
 
+from darkknowledge.checksums import write_checksums
 from darkknowledge.errors import DataError
 from darkknowledge.files import atomic_write, write_lines
 from darkknowledge.graph.arpa import BOS, EOS, NgramModel, read_arpa
@@ -28,6 +29,7 @@ from darkknowledge.progress import logger
 GRAPH = "HCLG.fst"
 WORDS = "words.txt"
 BOUNDARIES = "boundaries.npy"
+FILES = (GRAPH, WORDS, BOUNDARIES)
 
 
 def make_graph(
@@ -49,8 +51,8 @@ def make_graph(
     arpa : NgramModel or path
     folder : path
         Gets ``HCLG.fst`` (OpenFst type const, input labels pdf + 1, output labels of words.txt),
-        ``words.txt`` and ``boundaries.npy`` (uint8 per arc: 1 where a word starts, 2 where a
-        silence starts).
+        ``words.txt``, ``boundaries.npy`` (uint8 per arc: 1 where a word starts, 2 where a
+        silence starts) and their checksums, ``SHA256SUMS``.
     options : GraphOptions
     probabilities : LexiconProbabilities or path, optional
         Of pronunciations and silence, or the folder of their files; needed where the options
@@ -75,6 +77,7 @@ def make_graph(
         np.save(file, boundaries)
     write_lines(folder / WORDS, (f"{word} {label}" for label, word in enumerate(words)))
     graph.write(folder / GRAPH)
+    write_checksums(folder, FILES)
     logger.info("%s: %d states, %d arcs", folder / GRAPH, graph.num_states, graph.num_arcs)
 
 

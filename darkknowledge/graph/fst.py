@@ -10,13 +10,14 @@ import kaldifst
 import numpy as np
 
 from darkknowledge.errors import DataError
-from darkknowledge.files import atomic_write
+from darkknowledge.files import atomic_write, reading, writing
 
 _MAGIC = 2125659606
 _EXPANDED = 1
 _STATE = np.dtype(
     [("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("ieps", "<u4"), ("oeps", "<u4")]
 )
+_VECTOR_STATE = struct.Struct("<fq")
 _ARC = np.dtype([("ilabel", "<i4"), ("olabel", "<i4"), ("weight", "<f4"), ("target", "<i4")])
 
 
@@ -74,7 +75,7 @@ class Fst:
         """Return the transducer as kaldifst has it: mutable, or constant for a decoder."""
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "fst")
-            with open(path, "wb") as file:
+            with writing(path), open(path, "wb") as file:
                 file.writelines(self._chunks())
             fst = kaldifst.StdConstFst.read(path)
         return fst if constant else kaldifst.StdVectorFst(fst)
@@ -111,8 +112,8 @@ def from_kaldifst(fst: "kaldifst.StdVectorFst") -> Fst:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "fst")
         if not kaldifst.StdConstFst(fst).write(path):
-            raise OSError(f"{path}: cannot be written; is the temporary folder full?")
-        return _parse(Path(path).read_bytes(), path)
+            raise DataError(f"{path}: cannot be written; is the temporary folder full?")
+        return _parse(Path(path).read_bytes())
 
 
 def read_fst(path: str | Path) -> Fst:
@@ -121,47 +122,88 @@ def read_fst(path: str | Path) -> Fst:
     Raises
     ------
     DataError
-        If the file is absent, truncated or of another type.
+        If the file is absent, truncated or of another type, its header claims more than it has,
+        or an arc leads to no state.
     """
-    try:
+    with reading(path):
         content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    if content[4:14] == struct.pack("<i", 6) + b"vector":
-        fst = kaldifst.StdVectorFst.read(str(path))
-        if fst is None:
-            raise DataError(f"{path}: not a complete FST; delete it and run snakemake")
-        return from_kaldifst(fst)
-    return _parse(content, path)
-
-
-def _parse(content: bytes, path: str | Path) -> Fst:
-    damaged = DataError(f"{path}: not a complete FST of type const; delete it and run snakemake")
     try:
-        magic, size = struct.unpack_from("<ii", content)
-        place = 8 + size
-        kind = content[8:place]
+        fst = _parse(content)
+        _check(fst)
+        return fst
+    except (struct.error, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path}: not a complete FST of type const or vector ({error}); delete it and run "
+            "snakemake"
+        ) from None
+
+
+def _parse(content: bytes) -> Fst:
+    (magic,) = struct.unpack_from("<i", content)
+    place, names = 4, []
+    for _ in range(2):
         (size,) = struct.unpack_from("<i", content, place)
-        arc_kind = content[place + 4 : place + 4 + size]
-        place += 4 + size
-        version, flags, _, start, num_states, num_arcs = struct.unpack_from(
-            "<iiQqqq", content, place
-        )
-    except struct.error:
-        raise damaged from None
-    place += 40
-    if (magic, kind, arc_kind, version, flags) != (_MAGIC, b"const", b"standard", 2, 0):
-        raise damaged
-    if len(content) < place + num_states * _STATE.itemsize + num_arcs * _ARC.itemsize:
-        raise damaged
+        names.append(content[place + 4 : place + 4 + max(size, 0)])
+        place += 4 + max(size, 0)
+    kind, arc_kind = names
+    version, flags, _, start, num_states, num_arcs = struct.unpack_from("<iiQqqq", content, place)
+    if (magic, arc_kind, version, flags) != (_MAGIC, b"standard", 2, 0):
+        raise ValueError("another kind of file")
+    if min(num_states, num_arcs) < 0 or start not in range(-1, num_states):
+        raise ValueError(f"start {start} of {num_states} states, {num_arcs} arcs")
+    parse = {b"const": _parse_const, b"vector": _parse_vector}[kind]
+    return parse(content, place + 40, start, num_states, num_arcs)
+
+
+def _parse_const(content: bytes, place: int, start: int, num_states: int, num_arcs: int) -> Fst:
+    if len(content) != place + num_states * _STATE.itemsize + num_arcs * _ARC.itemsize:
+        raise ValueError(f"{num_states} states and {num_arcs} arcs in {len(content)} bytes")
     states = np.frombuffer(content, _STATE, num_states, place)
     arcs = np.frombuffer(content, _ARC, num_arcs, place + states.nbytes)
+    counts = states["arcs"].astype(np.int64)
+    if not np.array_equal(np.cumsum(counts) - counts, states["first"]) or counts.sum() != num_arcs:
+        raise ValueError("the arcs of its states do not follow one another")
     return Fst(
         start=start,
         final=states["final"].copy(),
-        source=np.repeat(np.arange(num_states, dtype=np.int32), states["arcs"]),
+        source=np.repeat(np.arange(num_states, dtype=np.int32), counts),
         **{name: arcs[name].copy() for name in _ARC.names},
     )
+
+
+def _parse_vector(content: bytes, place: int, start: int, num_states: int, num_arcs: int) -> Fst:
+    if len(content) < place + num_states * _VECTOR_STATE.size:
+        raise ValueError(f"{num_states} states in {len(content)} bytes")
+    final = np.empty(num_states, np.float32)
+    counts = np.empty(num_states, np.int64)
+    arcs = [np.empty(0, _ARC)]
+    for state in range(num_states):
+        final[state], counts[state] = _VECTOR_STATE.unpack_from(content, place)
+        place += _VECTOR_STATE.size
+        if not 0 <= counts[state] <= (len(content) - place) // _ARC.itemsize:
+            raise ValueError(f"state {state} has {counts[state]} arcs, and the file ends")
+        arcs.append(np.frombuffer(content, _ARC, counts[state], place))
+        place += arcs[-1].nbytes
+    if place != len(content):
+        raise ValueError(f"{len(content) - place} bytes follow the last state")
+    if counts.sum() != num_arcs and num_arcs:  # OpenFst may leave the number of arcs 0
+        raise ValueError(f"{counts.sum()} arcs; the header says {num_arcs}")
+    joined = np.concatenate(arcs)
+    source = np.repeat(np.arange(num_states, dtype=np.int32), counts)
+    return Fst(start, final, source, **{name: joined[name].copy() for name in _ARC.names})
+
+
+def _check(fst: Fst) -> None:
+    if fst.start < 0:
+        raise ValueError("no start state")
+    if ((fst.target < 0) | (fst.target >= fst.num_states)).any():
+        raise ValueError(f"an arc leads to none of its {fst.num_states} states")
+    if (fst.ilabel < 0).any() or (fst.olabel < 0).any():
+        raise ValueError("a label below 0")
+    if not np.isfinite(fst.weight).all():
+        raise ValueError("the cost of an arc is no number")
+    if np.isnan(fst.final).any() or np.isneginf(fst.final).any():
+        raise ValueError("a final cost is no number")
 
 
 def make_fst(start: int, final: dict[int, float], arcs: list[tuple], num_states: int) -> Fst:

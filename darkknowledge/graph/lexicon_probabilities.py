@@ -1,6 +1,7 @@
 """Probabilities of pronunciations and of silence around them, in the files that Kaldi reads."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,9 +132,9 @@ def read_lexicon_probabilities(folder: str | Path) -> LexiconProbabilities:
     return LexiconProbabilities(uses, *(values[name] for name in limits))
 
 
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    lines = read_lines(path)
-    return [(number, line.split()) for number, line in enumerate(lines, 1)]
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(read_lines(path), 1):
+        yield number, line.split()
 
 
 def _value(place: str, text: str, limit: float = math.inf, inclusive: bool = False) -> float:

@@ -1,6 +1,5 @@
 """Interpolated modified Kneser-Ney estimation and relative-entropy pruning of n-gram models."""
 
-import gzip
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from darkknowledge.errors import DataError
-from darkknowledge.files import atomic_write, read_lines
+from darkknowledge.files import atomic_write, read_lines, reading
 from darkknowledge.graph.arpa import (
     BOS,
     EOS,
     NEVER,
     NgramModel,
     explicit_mass,
+    open_arpa,
     perplexity,
     read_arpa,
     write_arpa,
@@ -121,8 +121,7 @@ def take_arpa(source: str | Path, vocabulary: Iterable[str], path: str | Path) -
             f"{source}: {len(lacking)} words have no pronunciation: {some}; add them to the "
             "lexicon, or estimate the model with the lexicon's vocabulary"
         )
-    opened = gzip.open if str(source).endswith(".gz") else open
-    with opened(source, "rb") as given, atomic_write(path, "wb") as file:
+    with reading(source), open_arpa(source) as given, atomic_write(path, "wb") as file:
         shutil.copyfileobj(given, file)
     logger.info("language model %s: n-grams %s", source, " ".join(map(str, model.counts)))
     return model

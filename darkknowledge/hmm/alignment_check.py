@@ -1,5 +1,6 @@
 """Whether the files of an alignment fit each other, the features and the transcripts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -144,8 +145,10 @@ def _read_ctm(path: Path) -> dict[str, list[Row]]:
             utterance, _, start, duration, label = fields
             row = float(start), float(duration), label
         except ValueError:
+            row = None
+        if row is None or not (0 <= row[0] < math.inf and 0 <= row[1] < math.inf):
             raise DataError(
                 f"{path}:{number}: {line!r}; expected 'utterance channel start duration label'"
-            ) from None
+            )
         rows.setdefault(utterance, []).append(row)
     return rows

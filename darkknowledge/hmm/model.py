@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +12,16 @@ import torch
 
 from darkknowledge.errors import DataError
 from darkknowledge.features import add_deltas, splice
-from darkknowledge.files import atomic_write
 from darkknowledge.hmm.phones import PhoneTable
 from darkknowledge.hmm.topology import Topology, silence_topology, speech_topology
 from darkknowledge.hmm.tree import Tree
+from darkknowledge.zipped import MEND, read_arrays, refusing, write_arrays
 
 FORMAT = 1
+WHAT = "a model"
+_MOST_FRAMES = 100  # that a transform may reach to each side
 NEGLIGIBLE = -80.0  # exp of less is a denormal float32, which is slow, and nothing beside 1
 _LOG_2PI = math.log(2 * math.pi)
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass
@@ -57,6 +56,23 @@ class Transform:
         if self.matrix is None:
             return spliced
         return spliced @ torch.as_tensor(self.matrix, dtype=torch.float32).T
+
+    def check(self, dimension: int) -> None:
+        """Raise ValueError where it cannot give features of a dimension."""
+        reach = self.order, self.window, self.left, self.right
+        if self.kind not in ("deltas", "splice") or not 0 <= min(reach) <= max(reach) <= (
+            _MOST_FRAMES
+        ):
+            raise ValueError(f"a transform {self.kind} of {reach}")
+        if self.matrix is not None:
+            rows, columns = self.matrix.shape
+            if (
+                self.matrix.dtype != np.float32
+                or rows != dimension
+                or columns % (self.left + 1 + self.right)
+                or not np.isfinite(self.matrix).all()
+            ):
+                raise ValueError(f"a transform of shape {rows, columns} to {dimension} features")
 
 
 @dataclass
@@ -114,6 +130,28 @@ class Mixtures:
         )
         linear = torch.cat([means * precisions, -0.5 * precisions], dim=1)
         return constants.float(), linear.float()
+
+
+def _check(mixtures: Mixtures, pdfs: int, shape: tuple[int, ...] | None = None) -> None:
+    """Raise ValueError where arrays are not the mixtures of so many pdfs, of one shape."""
+    offsets, weights = mixtures.offsets, mixtures.weights
+    means, variances = mixtures.means, mixtures.variances
+    if (offsets.dtype, *{a.dtype for a in (weights, means, variances)}) != (np.int64, np.float32):
+        raise ValueError("mixtures of another type")
+    if (
+        offsets.shape != (pdfs + 1,)
+        or offsets[0] != 0
+        or offsets[-1] != len(weights)
+        or not (np.diff(offsets) > 0).all()
+        or means.shape != (shape or (len(weights), means.shape[-1]))
+        or variances.shape != means.shape
+        or weights.shape != means.shape[:1]
+    ):
+        raise ValueError(f"{len(weights)} Gaussians of {len(offsets) - 1} mixtures of {pdfs} pdfs")
+    if not (np.isfinite(means).all() and (weights >= 0).all() and np.isfinite(weights).all()):
+        raise ValueError("means or weights are no numbers")
+    if not ((variances > 0) & np.isfinite(variances)).all():
+        raise ValueError("a variance is not above 0")
 
 
 class Scorer:
@@ -419,12 +457,7 @@ class HmmModel:
         if self.independent is not None:
             for name in ("weights", "means", "variances"):
                 arrays[f"independent_{name}"] = getattr(self.independent, name)
-        with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-            for name, array in arrays.items():
-                content = io.BytesIO()
-                np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
-                entry = zipfile.ZipInfo(f"{name}.npy", date_time=_ZIP_DATE)
-                archive.writestr(entry, content.getvalue())
+        write_arrays(path, arrays)
 
     @classmethod
     def read(cls, path: str | Path) -> HmmModel:
@@ -435,13 +468,11 @@ class HmmModel:
         DataError
             If the file is absent, damaged or of another format.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+        arrays = read_arrays(path, WHAT)
+        with refusing(path, WHAT):
             if int(arrays["format"]) != FORMAT:
                 raise DataError(
-                    f"{path}: model format {int(arrays['format'])}; expected {FORMAT}; "
-                    "delete the file and run snakemake"
+                    f"{path}: model format {int(arrays['format'])}; expected {FORMAT}; {MEND}"
                 )
             values = int(arrays["tree_values"])
             tree = Tree(
@@ -472,8 +503,16 @@ class HmmModel:
                     *(arrays[f"independent_{name}"] for name in ("weights", "means", "variances")),
                 )
             speech_states, silence_states = (int(n) for n in arrays["states"])
-            return cls(
-                PhoneTable.from_names(arrays["phones"].tolist()),
+            phones = PhoneTable.from_names(arrays["phones"].tolist())
+            if phones.names != arrays["phones"].tolist():
+                raise ValueError("its phones are not in their order")
+            tree.check(len(phones), max(speech_states, silence_states))
+            _check(mixtures, tree.num_pdfs)
+            if independent is not None:
+                _check(independent, tree.num_pdfs, mixtures.means.shape)
+            transform.check(mixtures.dimension)
+            model = cls(
+                phones,
                 tree,
                 mixtures,
                 transform,
@@ -482,9 +521,11 @@ class HmmModel:
                 arrays["transition_probabilities"],
                 independent,
             )
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; run snakemake to make it") from None
-        except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise DataError(
-                f"{path}: not a model ({error}); delete the file and run snakemake"
-            ) from error
+            if min(speech_states, silence_states - 1) < 1:
+                raise ValueError(f"{speech_states} and {silence_states} states")
+            found = model.transition_probabilities
+            if found.dtype != np.float64 or found.shape != model._tables["initial"].shape:
+                raise ValueError(f"{found.shape} transitions of {model.num_transitions}")
+            if not ((found >= 0) & (found <= 1)).all():
+                raise ValueError("transition probabilities are not from 0 to 1")
+            return model

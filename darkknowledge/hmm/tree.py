@@ -44,6 +44,32 @@ class Tree:
         """Number of tied states."""
         return int(self.pdf.max()) + 1
 
+    def check(self, phones: int, states: int) -> None:
+        """Raise ValueError where arrays are no forest for so many phones and HMM states."""
+        if (self.width, self.central) not in ((1, 0), (3, 1)):
+            raise ValueError(f"a tree of windows of {self.width}")
+        arrays = self.key, self.yes, self.no, self.pdf
+        size = len(self.key)
+        if {a.shape for a in arrays} != {(size,)} or self.roots.shape != (phones + 1,):
+            raise ValueError("a tree whose arrays differ in length")
+        if {a.dtype for a in (*arrays, self.roots)} != {np.dtype(np.int32)}:
+            raise ValueError("a tree of other numbers than int32")
+        if len(self.question) != size or self.question.shape[1] < max(phones + 1, states):
+            raise ValueError(f"a tree with questions of shape {self.question.shape}")
+        inner = np.flatnonzero(self.key != LEAF)
+        below = np.concatenate([self.yes[inner], self.no[inner]])
+        if not (
+            (self.key[inner] >= STATE_KEY).all()
+            and (self.key[inner] < self.width).all()
+            and (below > np.tile(inner, 2)).all()
+            and (below < size).all()
+            and len(np.unique(below)) == len(below)
+            and (self.roots[1:] >= 0).all()
+            and (self.roots[1:] < size).all()
+            and (self.pdf[self.key == LEAF] >= 0).all()
+        ):
+            raise ValueError("a tree whose questions lead nowhere")
+
     def pdfs(self, windows: np.ndarray, states: np.ndarray) -> np.ndarray:
         """Look up many windows at once.
 

@@ -1,26 +1,34 @@
 """Files of lattices and of n-best lists."""
 
 import json
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from darkknowledge.errors import DataError
-from darkknowledge.files import atomic_write, write_lines
+from darkknowledge.errors import DataError, shown
+from darkknowledge.files import write_lines
 from darkknowledge.lattices.paths import ARC, Lattice, LatticePath
-from darkknowledge.zipped import DAMAGE, add_array, load_array, member
+from darkknowledge.zipped import (
+    MEND,
+    add_array,
+    load_array,
+    member,
+    open_sealed,
+    refusing,
+    write_sealed,
+)
 
 VERSION = 1
 INDEX = "lattices.json"
+WHAT = "a complete archive of lattices"
 
 
 def write_lattices(path: str | Path, lattices: Iterable[tuple[str, Lattice]]) -> int:
     """Write the lattices of a set, one after the other, whole or not at all.
 
-    The file is a zip archive with checksums. ``numpy.load`` opens it: ``<utterance>/arcs`` and
+    The file is a sealed zip archive. ``numpy.load`` opens it: ``<utterance>/arcs`` and
     ``<utterance>/words``; the rest of a `Lattice` stands in ``lattices.json``.
 
     Parameters
@@ -40,7 +48,7 @@ def write_lattices(path: str | Path, lattices: Iterable[tuple[str, Lattice]]) ->
         If an utterance comes twice.
     """
     described: dict[str, dict] = {}
-    with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+    with write_sealed(path) as archive:
         for utterance, lattice in lattices:
             if utterance in described:
                 raise DataError(f"{path}: {utterance} is written twice; utterances are unique")
@@ -69,33 +77,28 @@ def read_lattices(path: str | Path) -> Iterator[tuple[str, Lattice]]:
     DataError
         If the file is absent, cut short or altered, or of another version.
     """
-    damaged = f"{path}: not a complete archive of lattices; delete it and run snakemake"
-    try:
-        archive = zipfile.ZipFile(path)
-        content = json.loads(archive.read(INDEX))
-        version, described = content["version"], sorted(content["lattices"].items())
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run snakemake to make it") from None
-    except DAMAGE as error:
-        raise DataError(f"{damaged} ({error})") from None
-    if version != VERSION:
-        raise DataError(f"{path}: version {version}, expected {VERSION}; delete and run snakemake")
-    with archive:
+    with open_sealed(path, WHAT) as archive:
+        with refusing(path, WHAT):
+            content = json.loads(archive.read(INDEX))
+            version, described = content["version"], sorted(content["lattices"].items())
+        if version != VERSION:
+            raise DataError(f"{path}: version {shown(version)}, expected {VERSION}; {MEND}")
         for utterance, rest in described:
-            try:
+            with refusing(path, WHAT, utterance):
                 arcs = load_array(archive, f"{utterance}/arcs.npy")
                 words = tuple(load_array(archive, f"{utterance}/words.npy").tolist())
                 lattice = Lattice(arcs, words, **rest)
-            except DAMAGE as error:
-                raise DataError(f"{damaged} ({utterance}: {error})") from None
-            if not _sound(lattice):
-                raise DataError(f"{damaged} ({utterance}: its arcs make no lattice)")
+                if not _sound(lattice):
+                    raise ValueError("its arcs make no lattice")
             yield utterance, lattice
 
 
 def _sound(lattice: Lattice) -> bool:
     arcs = lattice.arcs
     if arcs.dtype != ARC or arcs.ndim != 1 or not all(isinstance(w, str) for w in lattice.words):
+        return False
+    numbers = lattice.acoustic_scale, lattice.word_penalty, lattice.lattice_beam
+    if not (type(lattice.frames) is int and lattice.frames > 0 and np.isfinite(numbers).all()):
         return False
     if not len(arcs):
         return True
@@ -106,6 +109,8 @@ def _sound(lattice: Lattice) -> bool:
         and bool((np.diff(arcs["source"]) >= 0).all())
         and bool((arcs["source"] < arcs["target"]).all())
         and bool(((arcs["word"] >= 0) & (arcs["word"] < len(lattice.words))).all())
+        and bool(((0 <= arcs["start"]) & (arcs["start"] <= arcs["end"])).all())
+        and bool((arcs["end"] <= lattice.frames).all())
         and bool((np.isfinite(arcs["graph"]) & np.isfinite(arcs["acoustic"])).all())
     )
 

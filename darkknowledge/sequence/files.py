@@ -1,20 +1,27 @@
 """Files of the lattices of a training."""
 
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from darkknowledge.errors import DataError
-from darkknowledge.files import atomic_write
+from darkknowledge.errors import DataError, shown
 from darkknowledge.sequence.lattices import TrainingLattice
-from darkknowledge.zipped import DAMAGE, add_array, load_array, member
+from darkknowledge.zipped import (
+    MEND,
+    add_array,
+    load_array,
+    member,
+    open_sealed,
+    refusing,
+    write_sealed,
+)
 
 VERSION = 1
 INDEX = "training_lattices.json"
+WHAT = "a complete archive of lattices of a training"
 ARC = np.dtype([("source", "<i4"), ("target", "<i4"), ("pdf", "<i4"), ("cost", "<f4")])
 STATE = np.dtype([("frame", "<i4"), ("level", "<i4")])
 
@@ -24,7 +31,7 @@ def write_training_lattices(
 ) -> int:
     """Write the lattices of a training one after the other, whole or not at all.
 
-    The file is a zip archive with checksums. ``numpy.load`` opens it: ``<utterance>/arcs`` and
+    The file is a sealed zip archive. ``numpy.load`` opens it: ``<utterance>/arcs`` and
     ``<utterance>/states``.
 
     Parameters
@@ -46,7 +53,7 @@ def write_training_lattices(
         If there are none, or an utterance comes twice.
     """
     lengths: dict[str, int] = {}
-    with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+    with write_sealed(path) as archive:
         for utterance, lattice in lattices:
             if utterance in lengths:
                 raise DataError(f"{path}: {utterance} is written twice; utterances are unique")
@@ -88,23 +95,14 @@ class TrainingLattices:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        try:
-            self._archive = zipfile.ZipFile(path)
+        self._archive = open_sealed(path, WHAT)
+        with refusing(path, WHAT):
             content = json.loads(self._archive.read(INDEX))
             version = content["version"]
             self.search, self.lengths = dict(content["search"]), dict(content["lengths"])
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; run snakemake to make it") from None
-        except DAMAGE as error:
-            raise DataError(f"{self._damaged} ({error})") from None
+            self._num_pdfs = int(self.search["num_pdfs"])
         if version != VERSION:
-            raise DataError(
-                f"{path}: version {version}, expected {VERSION}; delete and run snakemake"
-            )
-
-    @property
-    def _damaged(self) -> str:
-        return f"{self.path}: not a complete archive of lattices; delete it and run snakemake"
+            raise DataError(f"{path}: version {shown(version)}, expected {VERSION}; {MEND}")
 
     def __contains__(self, utterance: str) -> bool:
         return utterance in self.lengths
@@ -121,19 +119,16 @@ class TrainingLattices:
 
     def _read(self, utterance: str) -> TrainingLattice:
         if utterance not in self.lengths:
-            raise DataError(f"{self.path}: no lattice of {utterance}; delete it and run snakemake")
-        try:
+            raise DataError(f"{self.path}: no lattice of {utterance}; {MEND}")
+        with refusing(self.path, WHAT, utterance):
             arcs = load_array(self._archive, f"{utterance}/arcs.npy")
             states = load_array(self._archive, f"{utterance}/states.npy")
-        except DAMAGE as error:
-            raise DataError(f"{self._damaged} ({utterance}: {error})") from None
-        frames = self.lengths[utterance]
-        if not _sound(arcs, states, frames, self.search["num_pdfs"]):
-            raise DataError(f"{self._damaged} ({utterance}: its arcs make no lattice)")
+            if not _sound(arcs, states, self.lengths[utterance], self._num_pdfs):
+                raise ValueError("its arcs make no lattice")
         return TrainingLattice(
             **{name: np.ascontiguousarray(arcs[name]) for name in ARC.names},
             **{name: np.ascontiguousarray(states[name]) for name in STATE.names},
-            frames=frames,
+            frames=self.lengths[utterance],
         )
 
 
@@ -154,6 +149,6 @@ def _sound(arcs: np.ndarray, states: np.ndarray, frames: int, num_pdfs: int) -> 
         and int(frame[-1]) == frames
         and bool((frame[target] == frame[source] + (pdf >= 0)).all())
         and bool((level[source] < level[target]).all())
-        and bool((pdf < num_pdfs).all())
+        and bool(((pdf >= -1) & (pdf < num_pdfs)).all())
         and bool(np.isfinite(arcs["cost"]).all())
     )

@@ -78,6 +78,13 @@ def test_checkpoint_round_trip(tmp_path):
     assert load_checkpoint(tmp_path / "absent") is None
 
 
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    save_checkpoint(tmp_path / "one", {"epoch": 3})
+    (tmp_path / "one").rename(tmp_path / "two")
+    with pytest.raises(DataError, match="two: is of another training, 'one'"):
+        load_checkpoint(tmp_path / "two")
+
+
 def test_damaged_checkpoints_are_refused(tmp_path):
     save_checkpoint(tmp_path / "c", {"epoch": 3})
     content = (tmp_path / "c").read_bytes()

@@ -19,6 +19,7 @@ from darkknowledge.corpora.normalise import normalise, number_words, ordinal_wor
 from darkknowledge.corpora.options import LibrispeechOptions
 from darkknowledge.datadir import read_data_directory
 from darkknowledge.errors import DataError
+from darkknowledge.sound import read_samples
 
 CLASSES = tuple("abcdef")
 SPEAKERS = {"11": 4, "12": 4, "21": 3, "31": 3, "4": 3}
@@ -518,4 +519,4 @@ def test_wav_headers_of_streams_are_not_truncated(tmp_path):
     place = data.find(b"data")
     data[place + 4 : place + 8] = struct.pack("<I", 0xFFFFFFFF)
     path.write_bytes(bytes(data))
-    assert checks.is_whole(path)
+    assert len(read_samples(path)[0]) == len(sound())

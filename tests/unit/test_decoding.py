@@ -1,8 +1,12 @@
 """The decoder on a graph small enough to follow by hand, and its tuning."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 
+from darkknowledge.checksums import write_checksums
 from darkknowledge.decoding import (
     Decoder,
     Graph,
@@ -81,6 +85,7 @@ def test_words_with_times(folder):
 def test_times_without_boundaries_follow_the_labels(folder, tmp_path):
     for name in ("HCLG.fst", "words.txt"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
+    write_checksums(tmp_path, ["HCLG.fst", "words.txt"])
     found = Decoder(tmp_path, 1.0).decode(speak(["TWO", "ONE", "SIX"], 3))
     assert found.words == ("TWO", "ONE", "SIX")
     assert found.starts[1:] == found.ends[:-1] and found.ends[-1] == found.frames
@@ -187,19 +192,43 @@ def test_evenly():
 
 
 def test_files_that_do_not_fit_are_refused(folder, tmp_path):
+    def refused(message, *files):
+        write_checksums(tmp_path, ["HCLG.fst", "words.txt", *files])
+        with pytest.raises(DataError, match=message):
+            Graph(tmp_path)
+
     (tmp_path / "HCLG.fst").write_bytes((folder / "HCLG.fst").read_bytes())
     (tmp_path / "words.txt").write_text("<eps> 0\nONE 1\n")
-    with pytest.raises(DataError, match="output label"):
-        Graph(tmp_path)
+    refused("output label")
     (tmp_path / "words.txt").write_text("<eps> 0\nONE 7\n")
-    with pytest.raises(DataError, match="words.txt:2"):
-        Graph(tmp_path)
+    refused("words.txt:2")
     with pytest.raises(DataError, match="no such file"):
         read_symbols(tmp_path / "absent")
     (tmp_path / "words.txt").write_bytes((folder / "words.txt").read_bytes())
     np.save(tmp_path / "boundaries.npy", np.zeros(3, np.uint8))
-    with pytest.raises(DataError, match="boundaries.npy"):
-        Graph(tmp_path)
+    refused("boundaries.npy: values of shape", "boundaries.npy")
+    (tmp_path / "boundaries.npy").write_bytes(b"no array")
+    refused("boundaries.npy: not an array", "boundaries.npy")
+
+
+def test_a_graph_is_what_was_written_or_refused(folder, tmp_path):
+    names = ("HCLG.fst", "words.txt", "boundaries.npy", "SHA256SUMS")
+    for name in names:
+        shutil.copy(folder / name, tmp_path)
+    Graph(tmp_path)
+    assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path).returncode == 0
+    for name in names:
+        whole = (tmp_path / name).read_bytes()
+        for place in range(0, len(whole), 1 + len(whole) // 100):
+            changed = bytearray(whole)
+            changed[place] ^= 16
+            (tmp_path / name).write_bytes(changed)
+            with pytest.raises(DataError, match=str(tmp_path)):
+                Graph(tmp_path)
+        (tmp_path / name).unlink()
+        with pytest.raises(DataError, match=f"{name}: no such file"):
+            Graph(tmp_path)
+        (tmp_path / name).write_bytes(whole)
 
 
 def test_options_are_checked():

@@ -181,7 +181,7 @@ def test_same_bytes_for_any_number_of_threads(tmp_path, waves, dither):
         extract(data, tmp_path / "f", {"dither": dither}, threads)
         found.append({p.name: p.read_bytes() for p in sorted((tmp_path / "f").iterdir())})
     assert found[0] == found[1]
-    assert len(found[0]) == 8
+    assert len(found[0]) == 12
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_unknown_tuple_is_refused():
 def test_written_and_read_it_has_the_same_bytes(tmp_path, width):
     model = tiny_model(width=width)
     model.transform = Transform(
-        "splice", left=1, right=1, matrix=np.arange(6, dtype=np.float32).reshape(3, 2)
+        "splice", left=1, right=1, matrix=np.arange(9, dtype=np.float32).reshape(3, 3)
     )
     model.write(tmp_path / "a.npz")
     again = HmmModel.read(tmp_path / "a.npz")

@@ -148,7 +148,7 @@ def test_files(tmp_path, data, surfaces):
     assert toy_numbers(again).equals(toy_numbers(surfaces))
     assert (tmp_path / "a.csv").read_text().startswith("targets,w1,w2,loss,curvature,condition")
     (tmp_path / "a.npz").write_bytes(b"no")
-    with pytest.raises(DataError, match="delete the file"):
+    with pytest.raises(DataError, match="delete it"):
         read_toy(tmp_path / "a.npz")
 
 

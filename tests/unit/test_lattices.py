@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from darkknowledge.checksums import write_checksums
 from darkknowledge.decoding import Decoder, Graph, decode_each
 from darkknowledge.errors import DataError
 from darkknowledge.graph.compose import make_graph
@@ -17,6 +18,7 @@ from darkknowledge.lattices.kaldi import write_kaldi_lattices
 from darkknowledge.lattices.paths import ARC, Lattice, best_path, nbest, oracle, rescore
 from darkknowledge.lattices.scoring import LatticeScores, choose_scales
 from darkknowledge.word_errors import count_errors
+from darkknowledge.zipped import write_sealed
 from tests.unit.test_decoding import LEXICON, MODEL, WORDS, speak
 
 EVERYTHING = 1000.0
@@ -49,6 +51,7 @@ def hand_made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hand")
     make_fst(0, FINAL, HAND_MADE, 6).write(folder / "HCLG.fst")
     (folder / "words.txt").write_text("".join(f"{w} {i}\n" for i, w in enumerate(NAMES)))
+    write_checksums(folder, ["HCLG.fst", "words.txt"])
     return Graph(folder)
 
 
@@ -218,6 +221,7 @@ def test_times_lie_in_the_utterance_and_words_follow_one_another(composed):
 def test_times_without_boundaries_follow_the_labels(folder, tmp_path):
     for name in ("HCLG.fst", "words.txt"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
+    write_checksums(tmp_path, ["HCLG.fst", "words.txt"])
     for seed in range(5):
         scores = speak(["TWO", "ONE", "SIX"], 3, seed=seed)
         plain = Decoder(tmp_path, 1.0).decode(scores)
@@ -244,6 +248,7 @@ def test_bad_likelihoods_are_refused(composed):
 def test_nothing_recognised(tmp_path):
     make_fst(0, {2: 0.0}, [(0, 1, 1, 1, 0.0), (1, 2, 2, 0, 0.0)], 3).write(tmp_path / "HCLG.fst")
     (tmp_path / "words.txt").write_text("<eps> 0\nA 1\n")
+    write_checksums(tmp_path, ["HCLG.fst", "words.txt"])
     lost = LatticeDecoder(tmp_path).decode(scores_of(0))
     assert len(lost.arcs) == 0 and not lost.reached_final
     empty = Lattice(np.zeros(0, ARC), ("<eps>",), 7, False, 0.1, 0.0, 6.0)
@@ -327,7 +332,7 @@ def test_damaged_files_are_refused(some, tmp_path):
     path = tmp_path / "lattices.npz"
     lattices = dict(decode_each(items, decoder))
     write_lattices(path, lattices.items())
-    whole, refusals = path.read_bytes(), 0
+    whole = path.read_bytes()
 
     def refused(message):
         with pytest.raises(DataError, match=message):
@@ -338,19 +343,13 @@ def test_damaged_files_are_refused(some, tmp_path):
         refused("lattices.npz: not a complete archive")
     for place in range(60, len(whole) // 2, len(whole) // 40):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
-        try:  # a byte of a local header that nobody reads may pass
-            found = dict(read_lattices(path))
-            assert all(same(found[u], lattices[u]) for u in lattices)
-        except DataError as error:
-            assert "lattices.npz" in str(error)
-            refusals += 1
-    assert refusals > 10
+        refused("lattices.npz: not a complete archive")
     path.write_bytes(whole)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
 
     def rewrite(**changed):
-        with zipfile.ZipFile(path, "w") as archive:
+        with write_sealed(path) as archive:
             for name, content in (members | changed).items():
                 archive.writestr(name, content)
 

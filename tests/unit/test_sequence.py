@@ -258,13 +258,8 @@ def test_damaged_files_of_lattices(tmp_path):
         changed = bytearray(whole)
         changed[place] ^= 1 << rng.integers(8)
         path.write_bytes(changed)
-        try:
-            (found,) = TrainingLattices(path).take(["u"])
-        except DataError as error:
-            assert str(path) in str(error)
-        else:  # a bit of the archive that carries nothing, such as an attribute
-            for name, value in vars(random_lattice(1)).items():
-                np.testing.assert_array_equal(getattr(found, name), value)
+        with pytest.raises(DataError, match="lattices.npz: not a complete archive"):
+            TrainingLattices(path)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match="not a complete archive of lattices"):
         TrainingLattices(path)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from darkknowledge.checksums import file_digest
 from darkknowledge.errors import DataError
 from darkknowledge.networks.options import SoftTargetOptions
 from darkknowledge.soft_targets import (
     FIXED,
     SoftTargets,
     compress,
-    file_digest,
     open_cache,
     temper,
     write_soft_targets,
@@ -172,3 +172,14 @@ def test_wrong_posteriors_leave_nothing(tmp_path, items, message):
 def test_absent_cache(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         SoftTargets(tmp_path / "T.soft")
+
+
+def test_targets_of_another_teacher_are_refused(tmp_path):
+    path = tmp_path / "x.soft"
+    (tmp_path / "model.pt").write_bytes(b"the teacher")
+    teacher = {"run": "dnn", "seed": 1, "sha256": file_digest(tmp_path / "model.pt")}
+    write_soft_targets(path, SCORES.items(), 2.0, teacher)
+    open_cache(path, 2.0, 90, tmp_path / "model.pt")
+    (tmp_path / "model.pt").write_bytes(b"the teacher, trained again")
+    with pytest.raises(DataError, match="x.soft: is of another teacher than .*model.pt"):
+        open_cache(path, 2.0, 90, tmp_path / "model.pt")
