@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +137,33 @@ def load_network(path: str | Path) -> tuple[AcousticNetwork, Tensor, dict[str, A
         ) from error
     meta = {**content["meta"], "options": content["options"]}
     return network.eval(), content["log_priors"], meta
+
+
+def save_epochs(path: str | Path, epochs: Iterable[Mapping[str, Tensor]]) -> None:
+    """Write the trained weights by name, epoch by epoch, that a training went through."""
+    payload = _serialise({"format": MODEL_FORMAT, "epochs": [dict(weights) for weights in epochs]})
+    with atomic_write(path, "wb") as file:
+        file.write(payload)
+
+
+def load_epochs(path: str | Path) -> list[dict[str, Tensor]]:
+    """Read what `save_epochs` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or damaged, or if the training diverged.
+    """
+    if problem := problem_of(path):
+        raise DataError(f"{path}: there are no weights: {problem}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or content.get("format") != MODEL_FORMAT:
+            raise ValueError("not the weights of this version")
+        return content["epochs"]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run snakemake to make it") from None
+    except Exception as error:
+        raise DataError(
+            f"{path}: not the weights of a training ({error}); delete it and run snakemake"
+        ) from error

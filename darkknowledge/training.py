@@ -1,6 +1,7 @@
 """Training of one run: phases, epochs, learning-rate schedule, checkpoints, measurements."""
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from darkknowledge.checkpoints import (
     load_checkpoint,
     load_network,
     save_checkpoint,
+    save_epochs,
     save_model,
     state_key,
 )
@@ -295,6 +297,8 @@ class Trainer:
     seed : int
     lattices : TrainingLattices or None
         Of both sets, for objectives that read them.
+    kept : path, optional
+        Folder in which the weights of each epoch are kept, by number; 0 is where it starts.
     """
 
     def __init__(
@@ -307,6 +311,7 @@ class Trainer:
         teachers: tuple[TeacherTargets | None, TeacherTargets | None],
         seed: int,
         lattices: TrainingLattices | None = None,
+        kept: Path | None = None,
     ):
         self.run = run
         self.network = network
@@ -316,6 +321,7 @@ class Trainer:
         self.teachers = teachers
         self.seed = seed
         self.lattices = lattices
+        self.kept = kept
         self.weights = network.part(options.update)
         network.requires_grad_(False)
         for weight in self.weights:
@@ -405,6 +411,17 @@ class Trainer:
             "network": {k: v.cpu().clone() for k, v in self.network.state_dict().items()},
             "optimiser": _copied(self.optimiser.state_dict()),
         }
+
+    def keep(self, epoch: int) -> None:
+        """Keep the weights with which training goes on after an epoch, if that is asked for."""
+        if self.kept is not None:
+            weights = {k: v.detach().cpu().clone() for k, v in self.network.named_parameters()}
+            save_checkpoint(self.kept / f"{epoch}", weights)
+
+    def kept_epochs(self) -> list[dict[str, Tensor]]:
+        """Return the weights that were kept, in the order of training."""
+        numbers = sorted(int(path.name) for path in self.kept.glob("[0-9]*"))
+        return [load_checkpoint(self.kept / f"{number}") for number in numbers]
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back to a snapshot."""
@@ -515,6 +532,8 @@ class Trainer:
                 if objective.fresh_output:
                     generator = torch.Generator().manual_seed(self.seed + phase)
                     self.network.reset_output(generator)
+                if phase == self.first:
+                    self.keep(len(self.rows))
                 start = self.cross_validate(objective)
                 state["halving"] = asdict(Halving.begin(rate, start.mean_loss, self.options))
                 ignorance = objective.ignorance(self.teachers[1], self.network.num_pdfs)
@@ -585,6 +604,7 @@ class Trainer:
                         state.update(phase=phase + 1, halving=None)
                     else:
                         state["epoch"] = limit
+                self.keep(len(state["rows"]))
                 save_checkpoint(checkpoint, {**state, **best})
         return state["rows"]
 
@@ -623,6 +643,11 @@ def _copied(value: Any) -> Any:
     if isinstance(value, list):
         return [_copied(item) for item in value]
     return value
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _first_phase(learnt: Mapping[str, Any]) -> dict[str, Any]:
@@ -673,6 +698,7 @@ def train_network(
     first_phase: Sequence[str | Path] = (),
     start: str | Path | None = None,
     lattices: str | Path | None = None,
+    epochs: str | Path | None = None,
     threads: int = 1,
 ) -> dict[str, Any]:
     """Train the network of a run.
@@ -706,6 +732,8 @@ def train_network(
         Model of a network of the same kind and size whose weights this one starts with.
     lattices : path, optional
         Competing paths of the utterances of both sets, for `smbr` and `mmi`.
+    epochs : path, optional
+        File for the weights at the start and after each epoch, those that it goes on with.
     threads : int
         Of torch on the CPU.
 
@@ -758,6 +786,7 @@ def train_network(
         },
     }
     ground = {"threads": threads, "torch": torch.__version__, "device": device.type}
+    ground |= {} if epochs is None else {"epochs": True}
     checkpoint = Path(state) / f"{state_key({**learnt, **ground})}.checkpoint"
     network = build_network(options["network"], train_frames.features.shape[1], num_pdfs, seed)
     network.estimate(
@@ -779,6 +808,7 @@ def train_network(
         teachers,
         seed,
         opened,
+        None if epochs is None else checkpoint.with_suffix(".epochs"),
     )
     logger.info(
         "%s seed %d: %s with %d parameters, %d training and %d cross-validation frames, %d pdfs",
@@ -797,6 +827,7 @@ def train_network(
     except DivergenceError:
         write_jsonl(metrics, trainer.rows)
         checkpoint.unlink(missing_ok=True)
+        _remove(trainer.kept)
         raise
     hard = Objective("hard", hard=1.0, soft=0.0)
     on_train = evaluate(network, trainer.train, hard)
@@ -823,6 +854,8 @@ def train_network(
         result["cache_kl"] = sum(header["kl_to_dense"] for header in headers) / len(headers)
     write_jsonl(metrics, rows)
     write_json(summary, result)
+    if epochs is not None:
+        save_epochs(epochs, trainer.kept_epochs())
     save_model(
         model,
         network,
@@ -836,6 +869,7 @@ def train_network(
         },
     )
     checkpoint.unlink(missing_ok=True)
+    _remove(trainer.kept)
     logger.info(
         "%s seed %d: TR FA %.1f %%, CV FA %.1f %%, best epoch %d of %d",
         run,

@@ -43,7 +43,8 @@ try:
         first_phase=tuple(given.first_phase),
         start=given.get("start"),
         lattices=given.get("lattices"),
+        epochs=made.get("epochs"),
         threads=snakemake.threads,
     )
 except DivergenceError as error:
-    mark([made.model, made.summary], str(error))
+    mark([path for path in made if path != made.metrics], str(error))
