@@ -328,6 +328,7 @@ class Trainer:
             weight.requires_grad_()
         self.optimiser = self._optimiser()
         self.rows: list[dict[str, Any]] = []
+        self.epochs_before = 0
         self.first = 0
 
     def _optimiser(self) -> torch.optim.Optimizer:
@@ -419,9 +420,21 @@ class Trainer:
             save_checkpoint(self.kept / f"{epoch}", weights)
 
     def kept_epochs(self) -> list[dict[str, Tensor]]:
-        """Return the weights that were kept, in the order of training."""
-        numbers = sorted(int(path.name) for path in self.kept.glob("[0-9]*"))
-        return [load_checkpoint(self.kept / f"{number}") for number in numbers]
+        """Return the weights that were kept, in the order of training.
+
+        Raises
+        ------
+        DataError
+            If those of an epoch are absent or damaged.
+        """
+        files = [self.kept / f"{n}" for n in range(self.epochs_before, len(self.rows) + 1)]
+        kept = [load_checkpoint(file) for file in files]
+        if None in kept:
+            raise DataError(
+                f"{files[kept.index(None)]}: no such file, though later epochs were trained; "
+                f"delete {self.kept.parent} and run snakemake"
+            )
+        return kept
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back to a snapshot."""
@@ -501,6 +514,7 @@ class Trainer:
             )
         self.network.load_state_dict(network.state_dict())
         self.rows = read_jsonl(metrics)
+        self.epochs_before = len(self.rows)
         self.first = 1
         logger.info("%s seed %d: goes on from %s", self.run, self.seed, model)
 

@@ -37,7 +37,7 @@ from darkknowledge.soft_targets import file_digest, open_cache
 from darkknowledge.targets import objectives as phases
 from darkknowledge.training import TeacherTargets
 
-ASCENT = 5
+ASCENT = 3
 MARGIN = 0.25
 SURFACE, MINIBATCHES, DIRECTIONS, VECTORS = range(4)
 
