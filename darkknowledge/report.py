@@ -38,6 +38,24 @@ CAPTIONS = {
     "conditions": "Word error rate in each test condition; A clean, B noisy, C clean with the "
     "second microphone, D both. Look at whether the order of the runs holds in every group: a "
     "gain that comes from one condition is a gain on that noise.",
+    "surfaces": "The loss around trained networks (rows) under several objectives (columns), all "
+    "on one scale: nats per frame above the lowest point of a panel, contours at 0.03, 0.1, 0.3, 1 "
+    "and 3. The two random directions are common to all panels and normalised filter by filter, so "
+    "that 0.5 moves each unit's weights by half their norm. The number is the loss at the trained "
+    "weights (+) above the entropy of the targets. Look at how wide the contours are, and at how "
+    "far the lowest point of an objective lies from a network that was trained on another.",
+    "line": "The same losses on the straight line between two networks that started from the same "
+    "weights; dots mark the lowest points, thin lines are other seeds. A rise between the ends is "
+    "a barrier: the two lie in different valleys of that objective.",
+    "path": "The weights after each epoch (dots, the star is the last) on the plane through the "
+    "end of the first path that lies nearest to all of them, and the losses over that plane. A "
+    "path that is not of the first run may end above or below the plane.",
+    "curvature": "The largest eigenvalue and the trace of the Hessian, the scatter of the gradient "
+    "between utterances and of its logit part between frames (the paper's argument for soft "
+    "targets), and the largest rise of the loss in a small ball, at the trained weights of each "
+    "run under each objective. Losses are per frame and unit of target mass. Bars are 95 % intervals "
+    "over seeds, or with one seed over minibatches. Compare the objectives at the same weights, "
+    "then each at the weights of its own run.",
     "sweep": "Word error rate of the whole test set, and frame accuracy on the cross-validation "
     "set, against one option of the runs; level lines are runs without it. Bars and bands are the "
     "standard deviation over seeds; with one seed there are none, and small differences mean "

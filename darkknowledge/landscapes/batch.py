@@ -61,7 +61,7 @@ def draw_batches(
     lengths : mapping
         Frames of each utterance.
     frames : int
-        Utterances are added to a batch until it has as many.
+        Utterances, two at least, are added to a batch until it has as many.
     count : int
         Batches.
     seed : list of int
@@ -81,10 +81,10 @@ def draw_batches(
     batches: list[list[str]] = []
     for _ in range(count):
         batch, total = [], 0
-        while total < frames and (place := next(order, None)) is not None:
+        while (total < frames or len(batch) < 2) and (place := next(order, None)) is not None:
             batch.append(names[place])
             total += lengths[names[place]]
-        if total < frames and count > 1:
+        if count > 1 and (total < frames or len(batch) < 2):
             raise DataError(
                 f"{count} minibatches of {frames} frames without an utterance in common need more "
                 f"than the {sum(lengths.values())} frames that there are; lower `batches` or "

@@ -168,7 +168,7 @@ def draw_path(
                     markeredgewidth=0.6,
                 )  # fmt: skip
             panel.set_title(names[number])
-            panel.set_xlabel(f"first, {100 * grid.meta['shares'][0]:.0f} % of the way²")
+            panel.set_xlabel(f"first, {100 * grid.meta['shares'][0]:.0f} % of the variance")
         if grid:
             axes[0][0].set_ylabel(f"second, {100 * grid.meta['shares'][1]:.0f} %")
             figure.legend(
