@@ -53,9 +53,9 @@ CAPTIONS = {
     "curvature": "The largest eigenvalue and the trace of the Hessian, the scatter of the gradient "
     "between utterances and of its logit part between frames (the paper's argument for soft "
     "targets), and the largest rise of the loss in a small ball, at the trained weights of each "
-    "run under each objective. Losses are per frame and unit of target mass. Bars are 95 % intervals "
-    "over seeds, or with one seed over minibatches. Compare the objectives at the same weights, "
-    "then each at the weights of its own run.",
+    "run under each objective. Losses are per frame and unit of target mass. Bars are 95 % "
+    "intervals over seeds, or with one seed over minibatches. Compare the objectives at the same "
+    "weights, then each at the weights of its own run.",
     "sweep": "Word error rate of the whole test set, and frame accuracy on the cross-validation "
     "set, against one option of the runs; level lines are runs without it. Bars and bands are the "
     "standard deviation over seeds; with one seed there are none, and small differences mean "
