@@ -13,7 +13,6 @@ from darkknowledge.errors import DataError
 from darkknowledge.files import write_json
 from darkknowledge.landscapes.batch import Frames
 from darkknowledge.landscapes.curvature import (
-    flatten,
     gradient,
     hessian_product,
     hutchinson,
@@ -21,15 +20,12 @@ from darkknowledge.landscapes.curvature import (
     scatter,
     sharpness,
 )
-from darkknowledge.landscapes.directions import (
-    difference,
-    filter_normalised,
-    principal_directions,
-)
+from darkknowledge.landscapes.directions import filter_normalised, principal_directions
 from darkknowledge.landscapes.files import LossGrid, write_grid
 from darkknowledge.landscapes.grid import Points, evaluate_grid, grid_axis
 from darkknowledge.landscapes.losses import BatchLosses
 from darkknowledge.landscapes.options import CurvatureOptions, GridOptions
+from darkknowledge.landscapes.weights import difference, flatten
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.options import TargetOptions
 from darkknowledge.progress import Stopwatch, logger

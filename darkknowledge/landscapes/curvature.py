@@ -5,37 +5,25 @@ again (Pearlmutter 1994).
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
+from darkknowledge.landscapes.weights import Weights, flatten, shaped
+
 Product = Callable[[Tensor], Tensor]
-Loss = Callable[[Mapping[str, Tensor]], Tensor]
+Loss = Callable[[Weights], Tensor]
 
 
-def flatten(tensors: Iterable[Tensor]) -> Tensor:
-    """Put tensors one after the other into a vector (n,)."""
-    return torch.cat([tensor.flatten() for tensor in tensors])
-
-
-def shaped(vector: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Cut a vector (n,) into tensors shaped like weights."""
-    parts = vector.split([weight.numel() for weight in weights.values()])
-    return {
-        name: part.view_as(weight)
-        for (name, weight), part in zip(weights.items(), parts, strict=True)
-    }
-
-
-def gradient(loss: Loss, weights: Mapping[str, Tensor]) -> tuple[float, Tensor]:
+def gradient(loss: Loss, weights: Weights) -> tuple[float, Tensor]:
     """Compute a loss and its gradient (n,) at weights."""
     leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
     value = loss(leaves)
     return value.item(), flatten(torch.autograd.grad(value, list(leaves.values())))
 
 
-def hessian_product(loss: Loss, weights: Mapping[str, Tensor]) -> Product:
+def hessian_product(loss: Loss, weights: Weights) -> Product:
     """Return the product of a loss's Hessian at weights with a vector.
 
     Parameters
@@ -160,9 +148,7 @@ def scatter(gradients: Iterable[Tensor]) -> float:
     return (squares - total.square().sum().item() / count) / (count - 1)
 
 
-def sharpness(
-    loss: Loss, weights: Mapping[str, Tensor], start: Tensor, radius: float, steps: int
-) -> float:
+def sharpness(loss: Loss, weights: Weights, start: Tensor, radius: float, steps: int) -> float:
     """Find the largest rise of a loss in a ball around weights, by projected ascent.
 
     Each step goes to where the tangent at the last point is highest in the ball, so that a convex

@@ -1,15 +1,17 @@
 """Directions in the space of the weights: random ones, one to another network, principal ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from darkknowledge.landscapes.weights import Weights, difference, flatten, shaped
+
 TINY = 1e-10
 
 
-def filter_normalised(weights: Mapping[str, Tensor], seed: Sequence[int]) -> dict[str, Tensor]:
+def filter_normalised(weights: Weights, seed: Sequence[int]) -> dict[str, Tensor]:
     """Draw a Gaussian direction and give each of its filters the norm of the network's.
 
     A filter is a row of a matrix: what feeds one unit or, in a recurrent layer, one gate of one
@@ -42,13 +44,8 @@ def filter_normalised(weights: Mapping[str, Tensor], seed: Sequence[int]) -> dic
     return result
 
 
-def difference(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the direction that leads from one network's weights to another's at 1."""
-    return {name: end[name] - value for name, value in start.items()}
-
-
 def principal_directions(
-    origin: Mapping[str, Tensor], paths: Sequence[Sequence[Mapping[str, Tensor]]]
+    origin: Weights, paths: Sequence[Sequence[Weights]]
 ) -> tuple[list[dict[str, Tensor]], list[np.ndarray], np.ndarray]:
     """Find the plane through some weights that training paths come nearest to.
 
@@ -70,7 +67,9 @@ def principal_directions(
     shares : ndarray
         (2,) parts of the squared distances that lie in either direction.
     """
-    rows = [_flat(difference(origin, weights)) for path in paths for weights in path]
+    rows = [
+        flatten(difference(origin, weights).values()).cpu() for path in paths for weights in path
+    ]
     matrix = torch.stack(rows).double()  # (E, weights)
     values, vectors = torch.linalg.eigh(matrix @ matrix.T)
     # The left singular vectors give the right ones, which are as long as there are weights.
@@ -81,16 +80,5 @@ def principal_directions(
     right, projected = right * signs, projected * signs
     shares = (values[[-1, -2]] / values.sum()).numpy()
     coordinates = np.split(projected.numpy(), np.cumsum([len(path) for path in paths])[:-1])
-    return [_shaped(column.float(), origin) for column in right.T], coordinates, shares
-
-
-def _flat(weights: Mapping[str, Tensor]) -> Tensor:
-    return torch.cat([value.flatten().cpu() for value in weights.values()])
-
-
-def _shaped(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    parts = vector.split([value.numel() for value in like.values()])
-    return {
-        name: part.view_as(value).to(value.device)
-        for (name, value), part in zip(like.items(), parts, strict=True)
-    }
+    device = next(iter(origin.values())).device
+    return [shaped(column.float().to(device), origin) for column in right.T], coordinates, shares

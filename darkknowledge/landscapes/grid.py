@@ -11,7 +11,8 @@ import torch
 from darkknowledge.checkpoints import state_key
 from darkknowledge.files import atomic_write
 from darkknowledge.hmm.crew import Crew
-from darkknowledge.landscapes.losses import BatchLosses, Weights
+from darkknowledge.landscapes.losses import BatchLosses
+from darkknowledge.landscapes.weights import Weights
 from darkknowledge.progress import Stopwatch, logger
 
 VERSION = 1  # of what a stored loss means

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from darkknowledge.batches import FrameSet
+from darkknowledge.landscapes.weights import Weights, move
 from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.recurrence import step_by_step
 from darkknowledge.targets import Objective
@@ -15,8 +16,6 @@ from darkknowledge.targets import Objective
 SIMILAR = 0.4  # least length of an utterance, over the longest that it stands beside
 AT_ONCE = 64  # points that a GPU evaluates together, if its memory allows
 BYTES_PER_LOGIT = 40
-
-Weights = Mapping[str, Tensor]
 
 
 class BatchLosses(nn.Module):
@@ -194,11 +193,3 @@ class BatchLosses(nn.Module):
                 loss = loss + objective.soft * parts[softness, key]
             result.append(loss / objective.mass)
         return torch.stack(result)
-
-
-def move(origin: Weights, directions: Sequence[Weights], point: Tensor) -> dict[str, Tensor]:
-    """Return the weights origin + Σ point_i · direction_i."""
-    return {
-        name: value + sum(point[i] * direction[name] for i, direction in enumerate(directions))
-        for name, value in origin.items()
-    }

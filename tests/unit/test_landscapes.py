@@ -16,13 +16,11 @@ from darkknowledge.landscapes import grid as grids
 from darkknowledge.landscapes.batch import draw_batches
 from darkknowledge.landscapes.compute import compute_curvature, compute_landscape
 from darkknowledge.landscapes.curvature import (
-    flatten,
     gradient,
     hessian_product,
     hutchinson,
     lanczos,
     scatter,
-    shaped,
     sharpness,
 )
 from darkknowledge.landscapes.directions import (
@@ -32,9 +30,10 @@ from darkknowledge.landscapes.directions import (
 from darkknowledge.landscapes.figure import draw_curvature, draw_grids
 from darkknowledge.landscapes.files import LossGrid, read_grid, write_grid
 from darkknowledge.landscapes.grid import Points, evaluate_grid, grid_axis
-from darkknowledge.landscapes.losses import BatchLosses, move
+from darkknowledge.landscapes.losses import BatchLosses
 from darkknowledge.landscapes.numbers import curvature_table, interval, read_measured
 from darkknowledge.landscapes.options import CurvatureOptions, GridOptions
+from darkknowledge.landscapes.weights import flatten, move, shaped
 from darkknowledge.networks.recurrence import RecurrentLayer, step_by_step
 from darkknowledge.networks.registry import build_network
 from darkknowledge.soft_targets import write_soft_targets
