@@ -70,6 +70,7 @@ include: "rules/sequence.smk"
 include: "rules/decoding.smk"
 include: "rules/speakers.smk"
 include: "rules/export.smk"
+include: "rules/landscapes.smk"
 include: "rules/results.smk"
 include: "rules/targets.smk"
 

@@ -7,7 +7,7 @@ import math
 import pickletools
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +203,28 @@ def _rebuilt(content: Mapping[str, Any]) -> AcousticNetwork:
     network = build_network(*given, 0)
     network.load_state_dict(weights)
     return network
+
+
+def save_epochs(path: str | Path, epochs: Iterable[Mapping[str, Tensor]]) -> None:
+    """Write the trained weights by name, epoch by epoch, that a training went through."""
+    payload = _serialise({"format": MODEL_FORMAT, "epochs": [dict(weights) for weights in epochs]})
+    with atomic_write(path, "wb") as file:
+        file.write(sealed(payload))
+
+
+def load_epochs(path: str | Path) -> list[dict[str, Tensor]]:
+    """Read what `save_epochs` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or damaged, or if the training diverged.
+    """
+    if problem := problem_of(path):
+        raise DataError(f"{path}: there are no weights: {problem}")
+    what = "the weights of a training"
+    with open_sealed(path, what), refusing(path, what):
+        content = _load(Path(path).read_bytes())
+        if not isinstance(content, dict) or content.get("format") != MODEL_FORMAT:
+            raise ValueError("not the weights of this version")
+        return content["epochs"]

@@ -43,7 +43,7 @@ Assumed:
 - soft targets: of all pdfs {SHARE_STORED[1.0]:.0%} are stored per frame at T = 1 and \
 {SHARE_STORED[2.0]:.0%} at T = 2
   (measured on 536 pdfs at mass 0.99), elsewhere by log T, at most all;
-- not counted: graphs, hypotheses, lattices, figures."""
+- not counted: graphs, hypotheses, lattices, figures, loss landscapes."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class NetworkCost:
 def count_jobs(study: Study) -> dict[str, int]:
     """Count the jobs of each rule that a first run of the whole study has."""
     stages = len(study.hmm.stages)
-    networks = len(study.trained_runs) * len(study.seeds)
+    kept = set(study.kept_runs) & set(study.trained_runs)
+    landscapes = study.reported_landscapes.values()
     compared = sum(bool(study.network_runs(table)) for table in study.tables)
     adapted = [run for run in study.shown_runs if study.runs[run].adapt]
     systems = count_systems(study)
@@ -90,7 +91,8 @@ def count_jobs(study: Study) -> dict[str, int]:
         "adapt_features": 3 if reads_adapted(study) else 0,
         "estimate_pronunciations": int(study.graph.pronunciation_probabilities),
         "make_graph": stages,
-        "train_network": networks,
+        "train_network": (len(study.trained_runs) - len(kept)) * len(study.seeds),
+        "train_network_by_epoch": len(kept) * len(study.seeds),
         "write_soft_targets": len(study.caches) * len(study.seeds),
         "make_competitor_graph": int(bool(searched)),
         "make_training_lattices": len(searched) * len(study.seeds),
@@ -108,6 +110,14 @@ def count_jobs(study: Study) -> dict[str, int]:
         "plot_learning_curves": compared,
         "plot_conditions": compared,
         "plot_sweep": len(study.sweeps),
+        "compute_landscape": sum(
+            len(study.seeds) if view == "line" else 1 for one in landscapes for view in one.views
+        ),
+        "compute_curvature": sum(
+            len(one.runs) * len(study.seeds) for one in landscapes if one.batches
+        ),
+        "plot_landscape": sum(len(set(one.pictures) - {"curvature"}) for one in landscapes),
+        "plot_curvature": sum(bool(one.batches) for one in landscapes),
         "write_report": 1,
         "all": 1,
     }

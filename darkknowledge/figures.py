@@ -237,7 +237,7 @@ def draw_learning_curves(
         figure.suptitle(
             "Cross-validation against the alignment, by what is learnt", x=0.01, ha="left"
         )
-        _name_absent(figure, absent)
+        name_absent(figure, absent)
     save_figure(figure, stem)
 
 
@@ -314,7 +314,7 @@ def draw_conditions(
         handles, texts = axes.get_legend_handles_labels()
         columns = max(1, min(4, len(order)))
         figure.legend(handles, texts, loc="outside lower center", ncols=columns)
-        _name_absent(figure, absent)
+        name_absent(figure, absent)
     save_figure(figure, stem)
 
 
@@ -322,7 +322,7 @@ def _absent(systems: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{s['label']} (seed {s['seed']})" for s in systems if s.get("problem")]
 
 
-def _name_absent(figure: Figure, absent: Sequence[str]) -> None:
+def name_absent(figure: Figure, absent: Sequence[str]) -> None:
     if absent:
         text = textwrap.fill(f"Not shown, the training diverged: {', '.join(absent)}.", 120)
         figure.text(0.01, -0.01, text, va="top", color="#b42318")
@@ -394,7 +394,7 @@ def draw_sweep(
             panel.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
             panel.set(xlabel=AXES[x], ylabel=unit, title=title)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-        _name_absent(figure, absent)
+        name_absent(figure, absent)
     save_figure(figure, stem)
 
 

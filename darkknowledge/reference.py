@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from darkknowledge.landscapes.options import Landscape
 from darkknowledge.networks.options import NetworkOptions
 from darkknowledge.study import CorpusOptions, Run, Study, Sweep, Table, Top
 
@@ -18,8 +19,8 @@ INTRODUCTION = """\
 
 A study is `config.yaml` with other files laid over it: `snakemake --configfile studies/x.yaml`.
 Mappings are merged key by key, lists and values are replaced, and an entry of `corpora`,
-`networks`, `runs`, `tables` or `sweeps` that is set to `null` is left out. Single values can be
-set by `--config key=value` at the top level only (`--config data_root=/data`).
+`networks`, `runs`, `tables`, `sweeps` or `landscapes` that is set to `null` is left out. Single
+values can be set by `--config key=value` at the top level only (`--config data_root=/data`).
 
 Every mistake in a study is reported before any job starts. Only options that differ from
 their default take part in the decision whether a result is up to date: a new run, or a new
@@ -103,6 +104,7 @@ def reference() -> str:
     lines += _section("runs.*name*", Run)
     lines += _section("tables.*name*", Table)
     lines += _section("sweeps.*name*", Sweep)
+    lines += _section("landscapes.*name*", Landscape)
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -153,6 +153,10 @@ class Needs:
         """Adaptation to speakers of the test set, and their search."""
         return CUDA_PROCESS + 8 * self.graph_size(wildcards), 30 + 40 * self.hours("test")
 
+    def landscape(self, wildcards) -> tuple[float, float]:
+        """Losses and curvature of a network on a batch of frames, many points at a time."""
+        return 2 * CUDA_PROCESS, 240
+
     def train(self, wildcards) -> tuple[float, float]:
         """A network: features and soft targets in memory; four times the GPU hours estimated."""
         study, run = self.study, wildcards.run

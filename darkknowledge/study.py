@@ -18,6 +18,7 @@ from darkknowledge.errors import cut
 from darkknowledge.feature_options import FeatureOptions
 from darkknowledge.graph.options import DecodingOptions, GraphOptions, LanguageModelOptions
 from darkknowledge.hmm.options import STAGES, HmmOptions
+from darkknowledge.landscapes.options import Landscape
 from darkknowledge.networks.options import (
     FINETUNING,
     SEQUENCE,
@@ -215,6 +216,9 @@ class Top(Options):
     sweeps: dict[str, Any] = Field(
         default_factory=dict, description="Figures by name: results against an option of the runs."
     )
+    landscapes: dict[str, Any] = Field(
+        default_factory=dict, description="Loss landscapes of trained networks by name."
+    )
 
 
 @dataclass(frozen=True)
@@ -252,6 +256,7 @@ class Study:
     stored: dict[str, SoftTargetOptions]
     tables: dict[str, Table]
     sweeps: dict[str, Sweep]
+    landscapes: dict[str, Landscape]
 
     def corpus_options(self, language: bool = True) -> dict[str, Any]:
         """Return what a corpus is made from, in plain types, defaults left out.
@@ -326,6 +331,7 @@ class Study:
             "runs": {name: plain(run) for name, run in self.runs.items()},
             "tables": {name: table.runs for name, table in self.tables.items()},
             "sweeps": {name: sweep.lines for name, sweep in self.sweeps.items()},
+            "landscapes": {name: plain(options) for name, options in self.landscapes.items()},
         }
 
     def network_runs(self, table: str) -> list[str]:
@@ -359,9 +365,45 @@ class Study:
         return list(dict.fromkeys(names))
 
     @property
+    def reported_landscapes(self) -> dict[str, Landscape]:
+        """Map the names of the landscapes that belong to the report to their options."""
+        return {name: options for name, options in self.landscapes.items() if options.report}
+
+    @property
+    def _evaluated(self) -> list[str]:
+        """List the runs whose objectives a reported landscape evaluates."""
+        return [run for one in self.reported_landscapes.values() for run in one.objectives]
+
+    def objective_labels(self, landscape: str) -> dict[str, str]:
+        """Name the objectives of a landscape by their targets, and by their run if two are alike.
+
+        Returns
+        -------
+        dict
+            By run.
+        """
+        labels = {}
+        for run in self.landscapes[landscape].objectives:
+            spec = self.runs[run]
+            kind = {"hard": "hard", "reg": "mixture"}.get(spec.targets, "soft")
+            labels[run] = kind if kind == "hard" else f"{kind}, T = {spec.temperature:g}"
+        twice = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+        return {
+            run: f"{label} ({run})" if label in twice else label for run, label in labels.items()
+        }
+
+    @property
+    def kept_runs(self) -> list[str]:
+        """List the runs whose weights are kept after each epoch, for the path of a landscape."""
+        return list(dict.fromkeys(run for one in self.landscapes.values() for run in one.path))
+
+    @property
     def needed_runs(self) -> list[str]:
         """List the runs that are shown, and all that come before them."""
-        found = dict.fromkeys(self.shown_runs)
+        landscapes = self.reported_landscapes.values()
+        more = [run for one in landscapes for run in one.needed_runs]
+        more += [name for run in self._evaluated for name in self.runs[run].teachers]
+        found = dict.fromkeys([*self.shown_runs, *more])
         waiting = list(found)
         while waiting:
             for run in self.runs[waiting.pop(0)].before:
@@ -421,7 +463,7 @@ class Study:
         """List the teachers and kinds of the caches that are learnt from, each once."""
         pairs = (
             (teacher, self.cache_name(run))
-            for run in self.trained_runs
+            for run in [*self.trained_runs, *self._evaluated]
             for teacher in self.runs[run].teachers
         )
         return list(dict.fromkeys(pairs))
@@ -717,6 +759,41 @@ def _check_size(config: Mapping[str, Any]) -> None:
             waiting += [(f"{path}.{place}", part) for place, part in enumerate(value)]
 
 
+def _check_landscape(
+    checker: _Checker, name: str, value: Any, runs: dict[str, Run]
+) -> Landscape | None:
+    path = f"landscapes.{name}"
+    options = checker.validate(Landscape, value, path)
+    if options is None:
+        return None
+    looked_at = {"runs": options.runs, "line": options.line or (), "path": options.path}
+    for key, members in {**looked_at, "objectives": options.objectives}.items():
+        if len(set(members)) < len(members):
+            checker.add(f"{path}.{key}", f"{list(members)}; each run may stand there once")
+        for run in members:
+            if not checker.named(f"{path}.{key}", run, runs, "run"):
+                return None
+    for key, members in looked_at.items():
+        for run in members:
+            if runs[run].adapt:
+                checker.add(f"{path}.{key}", f"{run!r} is adapted to each speaker; name another")
+    for run in options.objectives:
+        if runs[run].targets not in ("hard", "soft", "reg"):
+            checker.add(
+                f"{path}.objectives",
+                f"{run!r} has targets '{runs[run].targets}'; name runs on 'hard', 'soft' or 'reg'",
+            )
+    for key in ("line", "path"):
+        alike = {(runs[run].network, runs[run].speakers) for run in looked_at[key]}
+        if len(alike) > 1:
+            checker.add(
+                f"{path}.{key}",
+                f"{list(looked_at[key])} have not all the same `network` and `speakers`; name "
+                "runs that have",
+            )
+    return options
+
+
 def load_study(config: Mapping[str, Any]) -> Study:
     """Check a study and give it types.
 
@@ -724,7 +801,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     ----------
     config : mapping
         The study as YAML gives it, overlaid studies merged in. An entry of `corpora`,
-        `networks`, `runs`, `tables` or `sweeps` that is null is left out.
+        `networks`, `runs`, `tables`, `sweeps` or `landscapes` that is null is left out.
 
     Returns
     -------
@@ -753,6 +830,7 @@ def load_study(config: Mapping[str, Any]) -> Study:
     runs = _mapping(checker, top, "runs")
     tables = _mapping(checker, top, "tables")
     sweeps = _mapping(checker, top, "sweeps")
+    landscapes = _mapping(checker, top, "landscapes")
 
     corpus = None
     corpus_name = top.get("corpus")
@@ -844,6 +922,13 @@ def load_study(config: Mapping[str, Any]) -> Study:
         key: _check_sweep(checker, key, value, runs, typed_runs) for key, value in sweeps.items()
     }
 
+    for key in landscapes:
+        if key in tables:
+            checker.add(f"landscapes.{key}", "the name of a table; choose another")
+    typed_landscapes = {
+        key: _check_landscape(checker, key, value, typed_runs) for key, value in landscapes.items()
+    }
+
     if checker.problems:
         count = len(checker.problems)
         title = "1 mistake" if count == 1 else f"{count} mistakes"
@@ -862,5 +947,6 @@ def load_study(config: Mapping[str, Any]) -> Study:
         stored=stored,
         tables=typed_tables,
         sweeps=typed_sweeps,
+        landscapes=typed_landscapes,
         **sections,
     )

@@ -1,6 +1,7 @@
 """Training of one run: phases, epochs, learning-rate schedule, checkpoints, measurements."""
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from darkknowledge.checkpoints import (
     load_checkpoint,
     load_network,
     save_checkpoint,
+    save_epochs,
     save_model,
     state_key,
 )
@@ -299,6 +301,8 @@ class Trainer:
         Of both sets, for objectives that read them.
     live : path or None
         File that tells how far the training is.
+    kept : path, optional
+        Folder in which the weights of each epoch are kept, by number; 0 is where it starts.
     """
 
     def __init__(
@@ -312,6 +316,7 @@ class Trainer:
         seed: int,
         lattices: TrainingLattices | None = None,
         live: str | Path | None = None,
+        kept: Path | None = None,
     ):
         self.run = run
         self.network = network
@@ -323,12 +328,14 @@ class Trainer:
         self.lattices = lattices
         self.live = LiveMetrics(live, run, seed)
         self.left = 0
+        self.kept = kept
         self.weights = network.part(options.update)
         network.requires_grad_(False)
         for weight in self.weights:
             weight.requires_grad_()
         self.optimiser = self._optimiser()
         self.rows: list[dict[str, Any]] = []
+        self.epochs_before = 0
         self.first = 0
 
     def _optimiser(self) -> torch.optim.Optimizer:
@@ -421,6 +428,29 @@ class Trainer:
             "optimiser": _copied(self.optimiser.state_dict()),
         }
 
+    def keep(self, epoch: int) -> None:
+        """Keep the weights with which training goes on after an epoch, if that is asked for."""
+        if self.kept is not None:
+            weights = {k: v.detach().cpu().clone() for k, v in self.network.named_parameters()}
+            save_checkpoint(self.kept / f"{epoch}", weights)
+
+    def kept_epochs(self) -> list[dict[str, Tensor]]:
+        """Return the weights that were kept, in the order of training.
+
+        Raises
+        ------
+        DataError
+            If those of an epoch are absent or damaged.
+        """
+        files = [self.kept / f"{n}" for n in range(self.epochs_before, len(self.rows) + 1)]
+        kept = [load_checkpoint(file) for file in files]
+        if None in kept:
+            raise DataError(
+                f"{files[kept.index(None)]}: no such file, though later epochs were trained; "
+                f"delete {self.kept.parent} and run snakemake"
+            )
+        return kept
+
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go back to a snapshot."""
         self.network.load_state_dict(snapshot["network"])
@@ -499,6 +529,7 @@ class Trainer:
             )
         self.network.load_state_dict(network.state_dict())
         self.rows = read_jsonl(metrics)
+        self.epochs_before = len(self.rows)
         self.first = 1
         logger.info("%s seed %d: goes on from %s", self.run, self.seed, model)
 
@@ -533,6 +564,8 @@ class Trainer:
                 if objective.fresh_output:
                     generator = torch.Generator().manual_seed(self.seed + phase)
                     self.network.reset_output(generator)
+                if phase == self.first:
+                    self.keep(len(self.rows))
                 start = self.cross_validate(objective)
                 state["halving"] = asdict(Halving.begin(rate, start.mean_loss, self.options))
                 ignorance = objective.ignorance(self.teachers[1], self.network.num_pdfs)
@@ -611,6 +644,7 @@ class Trainer:
                         state.update(phase=phase + 1, halving=None)
                     else:
                         state["epoch"] = limit
+                self.keep(len(state["rows"]))
                 save_checkpoint(checkpoint, {**state, **best})
         return state["rows"]
 
@@ -665,6 +699,11 @@ def _copied(value: Any) -> Any:
     return value
 
 
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _first_phase(learnt: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the first phase of a training depends on, of what the whole does."""
     targets, training = dict(learnt["targets"]), dict(learnt["training"])
@@ -714,6 +753,7 @@ def train_network(
     first_phase: Sequence[str | Path] = (),
     start: str | Path | None = None,
     lattices: str | Path | None = None,
+    epochs: str | Path | None = None,
     threads: int = 1,
     device: torch.device | str = "cpu",
     live: str | Path | None = None,
@@ -751,6 +791,8 @@ def train_network(
         Model of a network of the same kind and size whose weights this one starts with.
     lattices : path, optional
         Competing paths of the utterances of both sets, for `smbr` and `mmi`.
+    epochs : path, optional
+        File for the weights at the start and after each epoch, those that it goes on with.
     threads : int
         Of torch on the CPU.
     device : torch.device or str
@@ -811,6 +853,7 @@ def train_network(
         },
     }
     ground = {"threads": threads, "torch": torch.__version__, "device": device.type}
+    ground |= {} if epochs is None else {"epochs": True}
     checkpoint = Path(state) / f"{state_key({**learnt, **ground})}.checkpoint"
     network = build_network(options["network"], train_frames.features.shape[1], num_pdfs, seed)
     network.estimate(
@@ -833,6 +876,7 @@ def train_network(
         seed,
         opened,
         live,
+        None if epochs is None else checkpoint.with_suffix(".epochs"),
     )
     logger.info(
         "%s seed %d: %s with %d parameters, %d training and %d cross-validation frames, %d pdfs",
@@ -852,6 +896,7 @@ def train_network(
         write_jsonl(metrics, trainer.rows)
         trainer.live.diverged(str(error))
         checkpoint.unlink(missing_ok=True)
+        _remove(trainer.kept)
         raise
     hard = Objective("hard", hard=1.0, soft=0.0)
     on_train = evaluate(network, trainer.train, hard)
@@ -878,6 +923,8 @@ def train_network(
         result["cache_kl"] = sum(header["kl_to_dense"] for header in headers) / len(headers)
     write_jsonl(metrics, rows)
     write_json(summary, result)
+    if epochs is not None:
+        save_epochs(epochs, trainer.kept_epochs())
     save_model(
         model,
         network,
@@ -891,6 +938,7 @@ def train_network(
         },
     )
     checkpoint.unlink(missing_ok=True)
+    _remove(trainer.kept)
     logger.info(
         "%s seed %d: TR FA %.1f %%, CV FA %.1f %%, best epoch %d of %d",
         run,

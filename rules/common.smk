@@ -9,6 +9,7 @@ import shlex
 import sys
 
 from darkknowledge.fingerprint import fingerprint
+from darkknowledge.landscapes.options import CurvatureOptions, GridOptions
 from darkknowledge.locks import remove_stale_locks
 from darkknowledge.hmm.options import STAGES
 from darkknowledge.networks.options import SEQUENCE
@@ -54,6 +55,17 @@ FIGURES |= {f"{R}/figures/{name}/sweep.svg": s.title or name for name, s in stud
 FIGURES |= {f"{R}/figures/alignments.svg": "Alignments over spectrograms"}
 FIGURES |= {f"{R}/figures/{name}.svg": title for name, title in TOY_FIGURES.items()}
 CAPTIONS = sorted(map(os.path.relpath, (ROOT / "report").glob("*.rst")))
+LANDSCAPE_FIGURES = {
+    "surfaces": "Loss surfaces",
+    "line": "Loss between two networks",
+    "path": "Training paths",
+    "curvature": "Curvature",
+}
+FIGURES |= {
+    f"{R}/figures/{name}/{picture}.svg": f"{LANDSCAPE_FIGURES[picture]}: {options.title or name}"
+    for name, options in study.reported_landscapes.items()
+    for picture in options.pictures
+}
 LATTICES = [f"{R}/decode/{system}/lattice_score.json" for system in [*GMM_STAGES, *RUN_SEEDS]]
 TABLES = {name: f"{R}/tables/{name}.txt" for name in [*study.tables, "gmm"]}
 
@@ -84,6 +96,9 @@ wildcard_constraints:
     table="|".join([*study.tables, "gmm"]),
     sweep=either(study.sweeps),
     system=either(SYSTEMS),
+    landscape=either(study.landscapes),
+    view=either(sorted({view for one in study.landscapes.values() for view in one.views})),
+    picture="surfaces|line|path",
     part="[0-9]+",
 
 
@@ -137,9 +152,14 @@ def search_options():
 
 
 def soft_targets(wildcards):
+    """Name the soft-target caches that the wildcards' run learns from, one per teacher."""
+    return caches_of(wildcards.run, wildcards.seed)
+
+
+def caches_of(run, seed):
     """Name the soft-target caches that a run learns from, one per teacher."""
-    cache = f"seed{wildcards.seed}/{study.cache_name(wildcards.run)}.soft"
-    return [f"{R}/soft_targets/{teacher}/{cache}" for teacher in study.runs[wildcards.run].teachers]
+    cache = f"seed{seed}/{study.cache_name(run)}.soft"
+    return [f"{R}/soft_targets/{teacher}/{cache}" for teacher in study.runs[run].teachers]
 
 
 def teacher_models(wildcards):
@@ -365,12 +385,11 @@ def shown_systems():
     labels = list(rows.values())
     found = []
     for (run, seed), path in zip(*systems_of(rows), strict=True):
-        jobs = {"decoded": f"decode/{path}.log"}
+        gathered = study.jobs.decoding > 1 or run in ADAPTED
+        jobs = {"decoded": f"{'gather_hypotheses' if gathered else 'decode'}/{path}.log"}
         if run in GMM_STAGES:
             jobs = {"trained": f"train_{run}.log"} | jobs
-        elif study.runs[run].adapt:
-            jobs = {"decoded": f"gather_speakers/{run}.seed{seed}.log"}
-        else:
+        elif run in TRAINED:
             jobs = {"trained": f"train_network/{run}.seed{seed}.log"} | jobs
         folder = f"{R}/decode/{path}"
         found.append(
@@ -383,6 +402,73 @@ def shown_systems():
             }
         )
     return found
+
+
+def landscape_objectives(wildcards):
+    """Say what the objectives of a landscape are: label, target options, and the caches."""
+    labels = study.objective_labels(wildcards.landscape)
+    return [
+        {
+            "label": label,
+            "targets": study.run_options(run)["targets"],
+            "caches": caches_of(run, wildcards.seed),
+        }
+        for run, label in labels.items()
+    ]
+
+
+def landscape_runs(wildcards):
+    """List the runs whose networks are evaluated: one, the ends of a line, or those of paths."""
+    view = getattr(wildcards, "view", None)
+    if view in ("line", "path"):
+        return list(getattr(study.landscapes[wildcards.landscape], view))
+    return [view.removeprefix("surface-") if view else wildcards.run]
+
+
+def landscape_inputs(wildcards):
+    """Name what a network's loss is computed from."""
+    options, runs = study.landscapes[wildcards.landscape], landscape_runs(wildcards)
+    kind, specs = study.input_kind(runs[0]), landscape_objectives(wildcards)
+    folders = [f"{R}/networks/{run}/seed{wildcards.seed}" for run in runs]
+    path = getattr(wildcards, "view", None) == "path"
+    return {
+        "models": [f"{folder}/model.pt" for folder in folders],
+        "epochs": [f"{folder}/epochs.pt" for folder in folders] if path else [],
+        "features": f"{R}/features/{options.set}/{kind}.scp",
+        "cmvn": f"{R}/features/{options.set}/cmvn_{kind}.scp",
+        "utt2spk": f"{R}/data/{options.set}/utt2spk",
+        "alignments": f"{R}/alignments/{options.set}/pdf.scp",
+        "soft_targets": list(dict.fromkeys(path for spec in specs for path in spec["caches"])),
+    }
+
+
+def landscape_options(kind):
+    """Return a function that gives the options of a kind, and the share of speakers."""
+
+    def options(wildcards):
+        landscape = study.landscapes[wildcards.landscape]
+        share = study.runs[landscape_runs(wildcards)[0]].speakers
+        more = {"speakers": share} if share != 1 and landscape.set == "train" else {}
+        return {"options": landscape.chosen(kind), **more}
+
+    return options
+
+
+def landscape_grids(wildcards):
+    """Name the grids of a picture: surfaces and paths of the first seed, lines of all."""
+    options = study.landscapes[wildcards.landscape]
+    views = [wildcards.picture]
+    if wildcards.picture == "surfaces":
+        views = [f"surface-{run}" for run in options.runs]
+    seeds = study.seeds if wildcards.picture == "line" else study.seeds[:1]
+    folder = f"{R}/landscapes/{wildcards.landscape}"
+    return [f"{folder}/{view}/seed{seed}.npz" for view in views for seed in seeds]
+
+
+def landscape_labels(wildcards):
+    """Map the runs of a landscape to their names in figures."""
+    runs = study.landscapes[wildcards.landscape].needed_runs
+    return {run: table_row(run)["label"] for run in runs}
 
 
 def lattice_scores(wildcards):

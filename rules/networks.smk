@@ -3,7 +3,8 @@
 Inputs: features/{train,dev}/{fbank,fmllr}.scp, alignments/{train,dev}/pdf.scp, the teachers'
 models and caches, the `soft` run that a `pretrain` run goes on from, the run that another one starts from and
 its lattices
-Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}
+Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}; and epochs.pt, the weights
+after each epoch, of runs whose path a landscape shows
 """
 
 
@@ -37,3 +38,16 @@ rule train_network:
         run=lambda wildcards: study.run_options(wildcards.run),
     script:
         "../scripts/train_network.py"
+
+
+use rule train_network as train_network_by_epoch with:
+    output:
+        model=f"{R}/networks/{{run}}/seed{{seed}}/model.pt",
+        metrics=f"{R}/networks/{{run}}/seed{{seed}}/metrics.jsonl",
+        summary=f"{R}/networks/{{run}}/seed{{seed}}/summary.json",
+        epochs=f"{R}/networks/{{run}}/seed{{seed}}/epochs.pt",
+    wildcard_constraints:
+        run=either(study.kept_runs),
+
+
+ruleorder: train_network_by_epoch > train_network

@@ -1,4 +1,4 @@
-"""What can be asked for by name: each stage, each table."""
+"""What can be asked for by name: each stage, each table, each landscape."""
 
 
 rule corpus:
@@ -56,3 +56,14 @@ for table in study.tables:
             table
         input:
             f"{R}/tables/{table}.txt",
+
+
+for landscape, options_of_landscape in study.landscapes.items():
+
+    rule:
+        name:
+            landscape
+        input:
+            expand(
+                f"{R}/figures/{landscape}/{{picture}}.svg", picture=options_of_landscape.pictures
+            ),

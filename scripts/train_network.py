@@ -45,9 +45,10 @@ try:
         first_phase=tuple(given.first_phase),
         start=given.get("start"),
         lattices=given.get("lattices"),
+        epochs=made.get("epochs"),
         threads=snakemake.threads,
         device=take_device(snakemake.resources),
         live=Path(snakemake.log[0]).with_suffix(".jsonl"),
     )
 except DivergenceError as error:
-    mark([made.model, made.summary], str(error))
+    mark([path for path in made if path != made.metrics], str(error))

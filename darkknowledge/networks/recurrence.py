@@ -1,9 +1,29 @@
 """One LSTM layer with recurrent projection."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor, nn
 
 aten = torch.ops.aten
+_step_by_step = ContextVar("step_by_step", default=False)
+
+
+@contextmanager
+def step_by_step() -> Iterator[None]:
+    """Let recurrent layers run as plain differentiable operations while the block lasts.
+
+    They can then be differentiated twice and mapped over by ``torch.func.vmap``, and gradients
+    reach through the states that are carried from chunk to chunk. The outputs are the same, more
+    slowly.
+    """
+    token = _step_by_step.set(True)
+    try:
+        yield
+    finally:
+        _step_by_step.reset(token)
 
 
 def _product(one: Tensor, other: Tensor, bf16: bool) -> Tensor:
@@ -170,7 +190,12 @@ class RecurrentLayer(nn.Module):
     def forward(
         self, inputs: Tensor, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run over a chunk (T, S, D); return (T, S, R) and the detached state after it."""
+        """Run over a chunk (T, S, D); return (T, S, R) and the state after it, detached.
+
+        Within `step_by_step` the state is not detached.
+        """
+        if _step_by_step.get():
+            return self.plain(inputs, state)
         device = inputs.device.type
         if device == "cuda" and self.clip is None:
             return self.native(inputs, state)
@@ -181,6 +206,25 @@ class RecurrentLayer(nn.Module):
                 inputs.to(self.bias.dtype), *state, *weights, bf16, self.clip
             )
         return outputs, (recurrent.detach(), cells.detach())
+
+    def plain(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Do the same with operations that can be differentiated any number of times."""
+        recurrent, cells = state
+        switches = 3 * self.units
+        outputs = []
+        for step in (inputs @ self.w_input.t() + self.bias).unbind(0):
+            gates = step + recurrent @ self.w_recurrent.t()
+            keep, write, emit = gates[..., :switches].sigmoid().chunk(3, -1)
+            cells = keep * cells + write * gates[..., switches:].tanh()
+            if self.clip is not None:
+                cells = cells.clamp(-self.clip, self.clip)
+            recurrent = emit * cells.tanh()
+            if self.w_project is not None:
+                recurrent = recurrent @ self.w_project.t()
+            outputs.append(recurrent)
+        return torch.stack(outputs), (recurrent, cells)
 
     def native(
         self, inputs: Tensor, state: tuple[Tensor, Tensor]

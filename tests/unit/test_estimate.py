@@ -98,7 +98,8 @@ def test_caches_hold_at_most_all_pdfs():
 
 def test_a_changed_study_has_other_jobs():
     jobs = count_jobs(shipped())
-    assert "make_lattices" not in jobs and "take_lm" not in jobs and jobs["train_network"] == 8
+    assert "make_lattices" not in jobs and "take_lm" not in jobs
+    assert jobs["train_network"] + jobs["train_network_by_epoch"] == 8
     more = count_jobs(
         shipped(
             hmm={"stages": ["mono", "tri1", "tri2b", "tri3b"]},
@@ -107,7 +108,10 @@ def test_a_changed_study_has_other_jobs():
         )
     )
     assert (more["train_triphones"], more["make_graph"], more["decode"]) == (3, 4, 4 + 16)
-    assert (more["make_lattices"], more["train_network"], more["write_soft_targets"]) == (20, 16, 4)
+    assert (more["make_lattices"], more["write_soft_targets"]) == (20, 4)
+    assert (more["train_network"], more["train_network_by_epoch"]) == (12, 4)
+    # three surfaces and the path of the first seed, the line of both
+    assert (more["compute_landscape"], more["compute_curvature"]) == (3 + 1 + 2, 3 * 2)
 
 
 def test_the_text_has_totals_and_assumptions():

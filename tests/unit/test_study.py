@@ -10,6 +10,7 @@ from darkknowledge.study import StudyError, load_study
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+LANDSCAPES = DEFAULT.pop("landscapes")  # which need runs that the tests below leave out
 
 
 def study(**changes):
@@ -34,6 +35,9 @@ def test_the_default_study_is_right():
     assert loaded.table_runs[0] == "dnn"
     assert len(loaded.tables["table1"].runs) == 8
     assert loaded.teachers() == ["dnn"]
+    loaded = load_study({**DEFAULT, "landscapes": LANDSCAPES})
+    (landscape,) = loaded.reported_landscapes.values()
+    assert set(landscape.needed_runs) <= set(loaded.table_runs)
 
 
 def run_with(**changes):
@@ -393,7 +397,7 @@ def test_the_papers_own_study_is_theirs():
 
 
 def test_a_pretrained_run_goes_on_from_its_soft_twin():
-    study = merged()
+    study = merged() | {"landscapes": {}}
     study["runs"]["other"] = study["runs"]["rnn-t1-pretrain"] | {"speakers": 0.5}
     study["tables"]["table1"]["runs"].append("other")
     loaded = load_study(study)
@@ -487,3 +491,53 @@ def test_pairs_count_where_both_runs_are_rows():
 def test_a_wrong_pair_is_named(pairs, expected):
     found = mistakes(study(tables__table1__pairs=pairs))
     assert any(f"tables.table1.{expected}" in line for line in found), found
+
+
+LANDSCAPE = {"runs": ["rnn-0", "rnn-t1-soft"], "objectives": ["rnn-0", "rnn-t1-soft"]}
+
+
+def test_a_landscape_names_its_objectives_and_what_it_needs():
+    objectives = ["rnn-0", "rnn-t1-soft", "rnn-t2-soft", "rnn-t1-reg"]
+    one = {"runs": ["rnn-t1-reg"], "objectives": objectives, "path": ["rnn-0"]}
+    loaded = load_study({**DEFAULT, "tables": {}, "landscapes": {"l": one}})
+    assert list(loaded.objective_labels("l").values()) == [
+        "hard",
+        "soft, T = 1",
+        "soft, T = 2",
+        "mixture, T = 1",
+    ]
+    assert loaded.needed_runs == ["rnn-t1-reg", "rnn-0", "dnn"]
+    assert loaded.caches == [("dnn", "T1"), ("dnn", "T2")]
+    assert loaded.kept_runs == ["rnn-0"]
+    options = loaded.landscapes["l"]
+    assert options.views == ["surface-rnn-t1-reg", "path"]
+    assert options.pictures == ["surfaces", "path", "curvature"]
+    unseen = {"l": {**one, "report": False, "batches": 0}}
+    loaded = load_study({**DEFAULT, "tables": {}, "landscapes": unseen})
+    assert loaded.needed_runs == loaded.caches == []
+    assert loaded.landscapes["l"].pictures == ["surfaces", "path"]
+    twins = {"l": {**LANDSCAPE, "objectives": ["rnn-0", "dnn", "rnn-t1-soft"]}}
+    labels = load_study({**DEFAULT, "landscapes": twins}).objective_labels("l")
+    assert list(labels.values()) == ["hard (rnn-0)", "hard (dnn)", "soft, T = 1"]
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"runs": ["rnn-1"]}, "landscapes.l.runs: no run 'rnn-1'; did you mean"),
+        ({"objectives": ["rnn-t1-pretrain"]}, "'rnn-t1-pretrain' has targets 'pretrain'; name"),
+        ({"line": ["dnn", "rnn-0"]}, "landscapes.l.line: ['dnn', 'rnn-0'] have not all the same"),
+        ({"path": ["rnn-0", "rnn-0"]}, "landscapes.l.path: ['rnn-0', 'rnn-0']; each run may"),
+        ({"points": 10}, "take 11"),
+        ({"point": 10}, "landscapes.l.point: unknown key; did you mean 'points'"),
+    ],
+)
+def test_a_wrong_landscape_is_named(changes, expected):
+    with pytest.raises(StudyError) as error:
+        load_study({**DEFAULT, "landscapes": {"l": {**LANDSCAPE, **changes}}})
+    assert expected in str(error.value)
+
+
+def test_a_landscape_has_no_name_of_a_table():
+    with pytest.raises(StudyError, match="landscapes.table1: the name of a table"):
+        load_study({**DEFAULT, "landscapes": {"table1": LANDSCAPE}})

@@ -14,7 +14,7 @@ import torch
 
 from darkknowledge import training
 from darkknowledge.batches import gather_frames
-from darkknowledge.checkpoints import load_network
+from darkknowledge.checkpoints import load_epochs, load_network
 from darkknowledge.errors import DataError, DivergenceError, TrainingError
 from darkknowledge.live import read_live
 from darkknowledge.networks.inputs import window_index
@@ -225,6 +225,52 @@ def test_killed_after_any_epoch(tmp_path, monkeypatch, cache, optimiser):
         assert [one["left"] for one in told] == [3, 2, 1, 0]
         assert all(one["seconds"] > 0 and one["share"] == 1 for one in told)
         (tmp_path / "killed.live").unlink()
+
+
+def test_weights_are_kept_epoch_by_epoch(tmp_path, monkeypatch, cache):
+    targets, more = {"targets": "pretrain", "temperature": 2}, {"soft_targets": [cache]}
+    _, unkept = run(tmp_path / "plain", LSTM, targets, **more)
+    paths = [tmp_path / name / "epochs.pt" for name in ("whole", "killed")]
+    _, whole = run(tmp_path / "whole", LSTM, targets, epochs=paths[0], **more)
+    assert whole == unkept
+    epoch = training.Trainer.epoch
+    calls = []
+
+    def dying(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return epoch(*arguments)
+
+    monkeypatch.setattr(training.Trainer, "epoch", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", LSTM, targets, epochs=paths[1], **more)
+    run(tmp_path / "killed", LSTM, targets, epochs=paths[1], **more)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert not list((tmp_path / "state").iterdir())
+    kept = load_epochs(paths[0])
+    network, _, _ = load_network(tmp_path / "whole" / "model.pt")
+    assert len(kept) == 1 + 6
+    for name, weight in network.named_parameters():
+        assert torch.equal(kept[-1][name], weight)
+        assert weight.dim() < 2 or not torch.equal(kept[0][name], kept[1][name])
+    _, soft = run(tmp_path / "soft", LSTM, {**targets, "targets": "soft"}, **more)
+    twin = [tmp_path / "soft" / name for name in ("model.pt", "metrics.jsonl")]
+    run(tmp_path / "half", LSTM, targets, epochs=paths[1], first_phase=twin, **more)
+    assert len(load_epochs(paths[1])) == 1 + 3  # the second phase, from where the soft run ended
+    assert torch.equal(load_epochs(paths[1])[0]["output.weight"], kept[3]["output.weight"])
+
+
+def test_a_lost_epoch_is_named(tmp_path, monkeypatch):
+    save = training.write_json
+    monkeypatch.setattr(training, "write_json", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "a", LSTM, epochs=tmp_path / "epochs.pt")
+    monkeypatch.setattr(training, "write_json", save)
+    (lost,) = (tmp_path / "state").glob("*.epochs/2")
+    lost.unlink()
+    with pytest.raises(DataError, match=r"epochs/2: no such file, .* delete .*state and run"):
+        run(tmp_path / "a", LSTM, epochs=tmp_path / "epochs.pt")
 
 
 FIRST = {"temperature": 2}
