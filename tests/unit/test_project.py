@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from darkknowledge.overlays import lay
 from darkknowledge.reference import reference
+from darkknowledge.study import load_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,3 +88,22 @@ def test_every_message_of_the_troubleshooting_is_one_of_the_code(message):
     parts = [re.escape(part.strip()) for part in message.split("…") if part.strip(" :,;'")]
     pattern = re.compile(".*".join(parts), re.DOTALL)
     assert any(pattern.search(text) for text in SPOKEN), message
+
+
+def test_the_studies_of_the_tutorial_are_studies():
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    files = re.findall(r"cat > (\S+) <<'END'\n(.*?)END\n", text, re.DOTALL)
+    assert [name for name, _ in files] == ["first.yaml", "mine.yaml"]
+    merged = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for _, content in files:
+        merged = lay(merged, yaml.safe_load(content))
+        study = load_study(merged)
+        assert set(study.trained_runs) == set(study.tables["table1"].runs)
+    assert len(study.tables["table1"].compared) == 2
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_links_between_pages_lead_somewhere(page):
+    text = (ROOT / "docs" / page).read_text()
+    for link in re.findall(r"\]\((?!http|#)([\w./-]+)[)#]", text):
+        assert (ROOT / "docs" / link).exists(), link
