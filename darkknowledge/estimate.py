@@ -116,7 +116,10 @@ def count_jobs(study: Study) -> dict[str, int]:
         "compute_curvature": sum(
             len(one.runs) * len(study.seeds) for one in landscapes if one.batches
         ),
-        "plot_landscape": sum(len(set(one.pictures) - {"curvature"}) for one in landscapes),
+        **{
+            f"plot_{picture}": sum(picture in one.pictures for one in landscapes)
+            for picture in ("surfaces", "line", "path")
+        },
         "plot_curvature": sum(bool(one.batches) for one in landscapes),
         "write_report": 1,
         "all": 1,

@@ -366,8 +366,14 @@ class Study:
 
     @property
     def reported_landscapes(self) -> dict[str, Landscape]:
-        """Map the names of the landscapes that belong to the report to their options."""
-        return {name: options for name, options in self.landscapes.items() if options.report}
+        """Map the names of the landscapes that belong to the report to their options.
+
+        Those of networks that no table shows do not, so that a study with fewer runs trains no
+        more for them.
+        """
+        shown = set(self.shown_runs)
+        chosen = (pair for pair in self.landscapes.items() if pair[1].report)
+        return {name: options for name, options in chosen if shown.issuperset(options.needed_runs)}
 
     @property
     def _evaluated(self) -> list[str]:
@@ -400,10 +406,8 @@ class Study:
     @property
     def needed_runs(self) -> list[str]:
         """List the runs that are shown, and all that come before them."""
-        landscapes = self.reported_landscapes.values()
-        more = [run for one in landscapes for run in one.needed_runs]
-        more += [name for run in self._evaluated for name in self.runs[run].teachers]
-        found = dict.fromkeys([*self.shown_runs, *more])
+        taught = [name for run in self._evaluated for name in self.runs[run].teachers]
+        found = dict.fromkeys([*self.shown_runs, *taught])
         waiting = list(found)
         while waiting:
             for run in self.runs[waiting.pop(0)].before:

@@ -98,7 +98,6 @@ wildcard_constraints:
     system=either(SYSTEMS),
     landscape=either(study.landscapes),
     view=either(sorted({view for one in study.landscapes.values() for view in one.views})),
-    picture="surfaces|line|path",
     part="[0-9]+",
 
 
@@ -454,15 +453,18 @@ def landscape_options(kind):
     return options
 
 
-def landscape_grids(wildcards):
-    """Name the grids of a picture: surfaces and paths of the first seed, lines of all."""
-    options = study.landscapes[wildcards.landscape]
-    views = [wildcards.picture]
-    if wildcards.picture == "surfaces":
-        views = [f"surface-{run}" for run in options.runs]
-    seeds = study.seeds if wildcards.picture == "line" else study.seeds[:1]
-    folder = f"{R}/landscapes/{wildcards.landscape}"
-    return [f"{folder}/{view}/seed{seed}.npz" for view in views for seed in seeds]
+def landscape_grids(picture):
+    """Return a function that names the grids of a picture: lines of all seeds, else of the first."""
+
+    def names(wildcards):
+        options = study.landscapes[wildcards.landscape]
+        surfaces = [f"surface-{run}" for run in options.runs]
+        seeds = study.seeds if picture == "line" else study.seeds[:1]
+        folder = f"{R}/landscapes/{wildcards.landscape}"
+        views = surfaces if picture == "surfaces" else [picture]
+        return [f"{folder}/{view}/seed{seed}.npz" for view in views for seed in seeds]
+
+    return names
 
 
 def landscape_labels(wildcards):

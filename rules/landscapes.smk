@@ -10,7 +10,6 @@ The points of a grid are kept in landscapes/{landscape}/points: a finer grid add
 
 
 localrules:
-    plot_landscape,
     plot_curvature,
 
 
@@ -60,27 +59,31 @@ rule compute_curvature:
         "../scripts/compute_curvature.py"
 
 
-rule plot_landscape:
-    input:
-        grids=landscape_grids,
-    output:
-        figure=multiext(
-            f"{R}/figures/{{landscape}}/{{picture}}", *[f".{kind}" for kind in FIGURE_FORMATS]
-        ),
-    log:
-        f"{LOGS}/plot_landscape/{{landscape}}.{{picture}}.log",
-    benchmark:
-        f"{BENCHMARKS}/plot_landscape/{{landscape}}.{{picture}}.jsonl"
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        **needs("small"),
-    params:
-        code=code("plot_landscape"),
-        labels=landscape_labels,
-    script:
-        "../scripts/plot_landscape.py"
+for picture in ("surfaces", "line", "path"):
+
+    rule:
+        name:
+            f"plot_{picture}"
+        input:
+            grids=landscape_grids(picture),
+        output:
+            figure=figure(f"{{landscape}}/{picture}", "{landscape}"),
+        log:
+            f"{LOGS}/plot_{picture}/{{landscape}}.log",
+        benchmark:
+            f"{BENCHMARKS}/plot_{picture}/{{landscape}}.jsonl"
+        localrule: True
+        conda:
+            "../envs/report.yaml"
+        threads: 1
+        resources:
+            **needs("small"),
+        params:
+            code=code("plot_landscape"),
+            labels=landscape_labels,
+            picture=picture,
+        script:
+            "../scripts/plot_landscape.py"
 
 
 rule plot_curvature:
@@ -91,9 +94,7 @@ rule plot_curvature:
             seed=study.seeds,
         ),
     output:
-        figure=multiext(
-            f"{R}/figures/{{landscape}}/curvature", *[f".{kind}" for kind in FIGURE_FORMATS]
-        ),
+        figure=figure("{landscape}/curvature", "{landscape}"),
         numbers=f"{R}/figures/{{landscape}}/curvature.csv",
     log:
         f"{LOGS}/plot_curvature/{{landscape}}.log",

@@ -7,7 +7,7 @@ from darkknowledge.landscapes.figure import draw_grids
 
 start_job(snakemake)
 draw_grids(
-    snakemake.wildcards.picture,
+    snakemake.params.picture,
     Path(snakemake.output.figure[0]).with_suffix(""),
     snakemake.input.grids,
     snakemake.params.labels,

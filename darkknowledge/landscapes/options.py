@@ -111,7 +111,8 @@ class Landscape(GridOptions, CurvatureOptions):
     report: bool = Field(
         default=True,
         description="Whether the figures belong to the report, and so to what a plain "
-        "`snakemake` makes. Without, they are made by the landscape's name: `snakemake NAME`.",
+        "`snakemake` makes, where tables show all its networks. Else they are made by the "
+        "landscape's name: `snakemake NAME`.",
     )
 
     def chosen(self, kind: type[BatchOptions]) -> dict[str, Any]:

@@ -499,7 +499,8 @@ LANDSCAPE = {"runs": ["rnn-0", "rnn-t1-soft"], "objectives": ["rnn-0", "rnn-t1-s
 def test_a_landscape_names_its_objectives_and_what_it_needs():
     objectives = ["rnn-0", "rnn-t1-soft", "rnn-t2-soft", "rnn-t1-reg"]
     one = {"runs": ["rnn-t1-reg"], "objectives": objectives, "path": ["rnn-0"]}
-    loaded = load_study({**DEFAULT, "tables": {}, "landscapes": {"l": one}})
+    tables = {"t": {"runs": ["rnn-t1-reg", "rnn-0"]}}
+    loaded = load_study({**DEFAULT, "tables": tables, "landscapes": {"l": one}})
     assert list(loaded.objective_labels("l").values()) == [
         "hard",
         "soft, T = 1",
@@ -513,9 +514,12 @@ def test_a_landscape_names_its_objectives_and_what_it_needs():
     assert options.views == ["surface-rnn-t1-reg", "path"]
     assert options.pictures == ["surfaces", "path", "curvature"]
     unseen = {"l": {**one, "report": False, "batches": 0}}
-    loaded = load_study({**DEFAULT, "tables": {}, "landscapes": unseen})
-    assert loaded.needed_runs == loaded.caches == []
+    loaded = load_study({**DEFAULT, "tables": tables, "landscapes": unseen})
+    assert loaded.caches == [("dnn", "T1")] and not loaded.reported_landscapes
     assert loaded.landscapes["l"].pictures == ["surfaces", "path"]
+    fewer = {"t": {"runs": ["rnn-0"]}}
+    loaded = load_study({**DEFAULT, "tables": fewer, "landscapes": {"l": one}})
+    assert loaded.needed_runs == ["rnn-0"] and not loaded.reported_landscapes
     twins = {"l": {**LANDSCAPE, "objectives": ["rnn-0", "dnn", "rnn-t1-soft"]}}
     labels = load_study({**DEFAULT, "landscapes": twins}).objective_labels("l")
     assert list(labels.values()) == ["hard (rnn-0)", "hard (dnn)", "soft, T = 1"]
