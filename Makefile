@@ -1,5 +1,6 @@
 # make results   the default study, from raw audio to Table 1
 # make test      the tests
+# make test-slurm   those that start a Slurm of one machine, once tests/cluster/prepare.sh was run
 # make results STUDY=studies/mini_aurora.yaml   another study, layered over config.yaml
 # make results STUDY="studies/mini_aurora.yaml studies/paper2_layers.yaml"   and another over it
 # make report    its page: tables, figures, errors, costs, and where each number comes from
@@ -14,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 NAME = $(shell sed -n 's/^name: *//p' config.yaml $(STUDY) | tail -n 1)
 
 .DELETE_ON_ERROR:
-.PHONY: results report watch estimate test lint clean
+.PHONY: results report watch estimate test test-slurm lint clean
 
 results: $(INSTALLED)
 	$(VENV)/bin/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
@@ -32,6 +33,9 @@ estimate: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(VENV)/bin/python -m pytest
+
+test-slurm: $(INSTALLED)
+	$(VENV)/bin/python -m pytest tests/cluster
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
