@@ -287,8 +287,7 @@ def _second_order(
     loss, weights = losses.objective(index), losses.weights
     value, slope = gradient(loss, weights)
     product = hessian_product(loss, weights)
-    random = np.random.default_rng([options.seed, VECTORS, batch])
-    generator = torch.Generator().manual_seed(int(random.integers(2**62)))
+    generator = torch.Generator().manual_seed(1000 * options.seed + 10 * batch + VECTORS)
     start = torch.randn(len(slope), generator=generator).to(slope.device)
     values, top, residual = lanczos(product, start, options.eigenvalues, options.steps)
     traces = hutchinson(product, start, options.probes, generator)
