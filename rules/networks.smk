@@ -1,8 +1,8 @@
 """Features, frame labels and soft targets to trained networks: teachers and students alike.
 
 Inputs: features/{train,dev}/{fbank,fmllr}.scp, alignments/{train,dev}/pdf.scp, the teachers'
-models and caches, the `soft` run that a `pretrain` run goes on from, the run that another one starts from and
-its lattices
+models and caches, the `soft` run that a `pretrain` run goes on from, the run that another one
+starts from and its lattices
 Outputs: networks/{run}/seed{seed}/{model.pt,metrics.jsonl,summary.json}; and epochs.pt, the weights
 after each epoch, of runs whose path a landscape shows
 """

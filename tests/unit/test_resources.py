@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from darkknowledge.overlays import lay, read_studies
 from darkknowledge.resources import Needs
@@ -82,3 +83,14 @@ def test_a_network_asks_by_frames_pdfs_and_soft_targets(tmp_path):
         asked("train", Needs(one, tmp_path), job) for one in (small, large)
     )
     assert memory < more and minutes < longer
+
+
+def test_a_site_names_the_rules_that_use_a_gpu():
+    used = {
+        text.split(":")[0] for text in re.split(r"^rule ", RULES, flags=re.M) if "gpu=1" in text
+    }
+    used |= {
+        new for old, new in re.findall(r"^use rule (\w+) as (\w+)", RULES, re.M) if old in used
+    }
+    site = yaml.safe_load((ROOT / "slurm" / "site.example.yaml").read_text())
+    assert set(site["__variables__"]["gpu_rules"]) == used and len(used) > 3
