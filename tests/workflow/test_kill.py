@@ -48,7 +48,7 @@ def test_killed_again_and_again_ends_in_the_same_bytes(finished, tmp_path):
     ("point", "removed", "target"),
     [
         ("darkknowledge.corpora.synthetic:finish:9", "data/dev", "data/dev/wav.scp"),
-        ("darkknowledge.features:fbank:9", "features/dev", "features/dev/fbank.scp"),
+        ("darkknowledge.features:_read:20", "features/dev", "features/dev/fbank.scp"),
         ("darkknowledge.hmm.tying:gaussian_objective:90", "hmm/tri1", "hmm/tri1/model.npz"),
         ("torch.nn.utils:clip_grad_norm_:700", "networks/rnn-0", "networks/rnn-0/seed1/model.pt"),
         ("write:*.checkpoint:3", "networks/rnn-0", "networks/rnn-0/seed1/model.pt"),
