@@ -90,21 +90,23 @@ def test_two_at_once_on_one_folder_of_results(finished, tmp_path):
     first, second = Project(tmp_path / "first"), Project(tmp_path / "second")
     first.take_results(finished)
     shutil.rmtree(first.results / "networks" / "rnn-0")
+    log = first.results / "logs" / "train_network" / "rnn-0.seed1.log"
+    log.unlink()
     (second.folder / "results").symlink_to(first.folder / "results")
     target = "results/tiny/networks/rnn-0/seed1/model.pt"
     command = first.command("--rerun-triggers", "mtime", "--", target)
-    running = subprocess.Popen(
-        command, cwd=first.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    log = first.results / "logs" / "train_network" / "rnn-0.seed1.log"
-    before = log.stat().st_mtime_ns
-    while log.stat().st_mtime_ns == before and running.poll() is None:
+
+    def start(project):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, cwd=project.folder, **pipes)
+
+    running = start(first)
+    while not log.exists() and running.poll() is None:
         time.sleep(0.1)
-    again = first.call(command, check=False)
-    elsewhere = second.call(command, check=False)
-    output, _ = running.communicate()
-    assert running.returncode == 0, output
-    assert again.returncode and "lock" in again.stdout.lower()
-    assert elsewhere.returncode and f"process {running.pid} on" in elsewhere.stdout
+    again, elsewhere = start(first), start(second)
+    said = [process.communicate()[0] for process in (again, elsewhere, running)]
+    assert running.returncode == 0, said[2]
+    assert again.returncode and "cannot be locked" in said[0]
+    assert elsewhere.returncode and f"process {running.pid} on" in said[1]
     made = "networks/rnn-0/seed1/model.pt"
     assert first.checksums()[made] == finished.checksums()[made]
