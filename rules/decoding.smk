@@ -198,7 +198,7 @@ rule write_kaldi_lattices:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        **needs("small"),
+        **needs("lattices"),
     params:
         code=code("write_kaldi_lattices"),
     script:

@@ -40,7 +40,7 @@ rule export:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        **needs("small"),
+        **needs("decode"),
     params:
         code=code("export"),
         features=options("features"),

@@ -70,7 +70,7 @@ rule estimate_pronunciations:
         "../envs/speech.yaml"
     threads: 1
     resources:
-        **needs("small"),
+        **needs("gmm"),
     params:
         code=code("estimate_pronunciations"),
     script:
