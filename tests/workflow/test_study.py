@@ -461,7 +461,7 @@ def test_the_report_of_a_study_opens_without_a_fault(finished, tmp_path):
     for told in look_at(report, tmp_path):
         assert told["problems"] == told["spoken"] == []
         assert told["needed"] <= told["width"]
-        assert len(told["images"]) == 5 and min(told["images"]) > 100
+        assert len(told["images"]) == 9 and min(told["images"]) > 100
 
 
 def test_the_report_tells_where_every_number_comes_from(finished):
