@@ -134,11 +134,19 @@ class OneMachineSlurm:
         return "".join(f"\n{p.name}:\n{p.read_text()[-3000:]}" for p in found if p.is_file())
 
     def jobs(self) -> list["Job"]:
-        """Return every job that Slurm has had so far, in the order of submission."""
+        """Return every job that Slurm has had so far, in the order of submission.
+
+        Slurm cleans up after a job for some seconds; until then it is not in its last state.
+        """
         form = "JobID:.12,State:.20,comment:.200,tres-alloc:.200,tres-per-job:.60,tres-per-node:.60"
         command = ["squeue", "--states=all", "--noheader", "--sort=i", f"--Format={form}"]
-        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return [Job.read(line) for line in shown.splitlines()]
+        for _ in range(120):
+            shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            found = [Job.read(line) for line in shown.splitlines()]
+            if not any(job.state == "COMPLETING" for job in found):
+                break
+            time.sleep(0.5)
+        return found
 
 
 @dataclass(frozen=True)
