@@ -114,14 +114,14 @@ def test_a_site_asks_for_its_own_kind_of_gpu_by_gres(submitted, tmp_path):
 def test_memory_that_was_too_little_is_doubled_then_reported(submitted, tmp_path):
     project = again(submitted, tmp_path, "hmm/mono")
     target = "results/tiny/hmm/mono/model.npz"
-    once = ["--set-resources", "train_mono:mem_mb=400", "--retries", "0"]
+    once = ["--set-resources", "train_mono:mem_mb=500", "--retries", "0"]
     output, jobs = project.submit(*once, target=target, check=False)
-    assert [job.state for job in jobs] == ["FAILED"] and jobs[0].allocated["mem"] == "400M"
-    assert "of the 400 MB asked for" in output and "memory of train_mono" in output
-    doubled = "train_mono:mem_mb=400 * 2 ** (attempt - 1)"
+    assert [job.state for job in jobs] == ["FAILED"] and jobs[0].allocated["mem"] == "500M"
+    assert "of the 500 MB asked for" in output and "memory of train_mono" in output
+    doubled = "train_mono:mem_mb=500 * 2 ** (attempt - 1)"
     _, jobs = project.submit("--set-resources", doubled, target=target)
     assert [job.state for job in jobs][-1] == "COMPLETED" and len(jobs) in (2, 3)
-    assert [job.allocated["mem"] for job in jobs] == ["400M", "800M", "1600M"][: len(jobs)]
+    assert [job.allocated["mem"] for job in jobs] == ["500M", "1000M", "2000M"][: len(jobs)]
     model = "hmm/mono/model.npz"
     assert project.checksums()[model] == submitted[0].checksums()[model]
 
