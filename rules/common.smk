@@ -104,10 +104,8 @@ wildcard_constraints:
 def code(script):
     """Hash what a script computes; in `params` it reruns the rule when the code changes.
 
-    A job on a cluster, which parses these rules again, has no use for it.
+    A job on a cluster needs it, too: there Snakemake looks at the jobs of the same rule before.
     """
-    if not workflow.is_main_process:
-        return None
     return fingerprint(ROOT / "scripts" / f"{script}.py", ROOT)
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,11 @@ def submitted(slurm, tmp_path_factory):
 def test_a_cluster_gives_the_same_bytes_as_this_machine(submitted, local):
     project, _, jobs = submitted
     assert {job.state for job in jobs} == {"COMPLETED"}
+    # no job has done the work of another one anew
+    submitted_rules = Counter(job.rule for job in jobs)
+    assert submitted_rules["train_triphones"] == 2 and submitted_rules["train_network"] == 3
+    for log in (project.folder / ".snakemake" / "slurm_logs").rglob("*.log"):
+        assert len(re.findall("^Execute 1 jobs", log.read_text(), re.M)) == 2, log
     here, there = local.checksums(), project.checksums()
     assert "tables/table1.csv" in there and "tables/gmm.csv" in there
     assert [name for name in there if here.get(name) != there[name]] == []
