@@ -1,21 +1,18 @@
 """The device of a job: a GPU of its own where it asked for one and there is one, else the CPU."""
 
 import contextlib
-import fcntl
 import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import torch
 
+from darkknowledge.locks import hold
 from darkknowledge.progress import logger
 
 LEASES = Path(tempfile.gettempdir()) / "darkknowledge-gpus"
-# an open file holds its lease until the process ends, however it ends
-_HELD: list[IO] = []
 
 
 def asks_for_gpu(resources: Mapping) -> bool:
@@ -80,22 +77,13 @@ def lease(names: Sequence[str], folder: Path = LEASES, pause: float = 1.0) -> in
     waited = False
     while True:
         for place, name in enumerate(names):
-            file = _try_lock(folder / f"{name}.lock")
-            if file is not None:
-                _HELD.append(file)
+            # locks need no right to write, so that one user's file serves the others
+            number = os.open(folder / f"{name}.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+            file = open(number)  # noqa: SIM115 - held open on purpose
+            if hold(file):
                 return place
+            file.close()
         if not waited:
             logger.info("waiting for a GPU: other jobs of this machine hold all %d", len(names))
             waited = True
         time.sleep(pause)
-
-
-def _try_lock(path: Path) -> IO | None:
-    # locks need no right to write, so that one user's file serves the others
-    file = open(os.open(path, os.O_RDONLY | os.O_CREAT, 0o644))  # noqa: SIM115 - held open
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file

@@ -33,16 +33,10 @@ def remove_stale_locks(folder: Path) -> IO:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = open(folder / "alive", "w")  # noqa: SIM115 - held open on purpose
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if _lock(file):
         for lock in (folder / "locks").glob("*"):
             lock.unlink(missing_ok=True)
-    except OSError:
-        pass
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        pass
+    _lock(file, fcntl.LOCK_SH)
     return file
 
 
@@ -59,7 +53,7 @@ def claim_results(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".running"
     file = open(path, "a+")  # noqa: SIM115 - held open on purpose
-    if not _lock(file):
+    if not hold(file):
         file.seek(0)
         holder = file.read().strip() or "an unknown process"
         file.close()
@@ -70,7 +64,6 @@ def claim_results(folder: Path) -> None:
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}")
     file.flush()
-    _HELD.append(file)
 
 
 def claim_job(log: Path) -> bool:
@@ -83,16 +76,24 @@ def claim_job(log: Path) -> bool:
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     file = open(log, "a")  # noqa: SIM115 - held open on purpose
-    _HELD.append(file)
-    if _lock(file):
+    if hold(file):
         return True
     fcntl.flock(file, fcntl.LOCK_EX)
+    _HELD.append(file)
     return False
 
 
-def _lock(file: IO) -> bool:
+def hold(file: IO) -> bool:
+    """Lock an open file while this process lives; tell whether no other process holds it."""
+    alone = _lock(file)
+    if alone:
+        _HELD.append(file)
+    return alone
+
+
+def _lock(file: IO, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
