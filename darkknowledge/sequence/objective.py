@@ -43,8 +43,10 @@ class SequenceObjective:
 
         smbr   N - Σ_W p(W | X) A(W)                            (1608.00892, equation 8)
         mmi    ln Σ_W exp(ln p(X, W) - b A(W)) - k Σ_t ln p(x_t | alignment)
-        loss   of the utterance + smoothing × cross-entropy with alignment or soft targets
+        loss   of the utterance / k + smoothing × cross-entropy with alignment or soft targets
 
+    Divided by k because Kaldi's programs, behind the papers' numbers, leave k out of the gradient:
+    the smoothing and the learning rates of the papers are beside that.
     Where no path has the state of the alignment in a frame, `mmi` learns nothing from it
     (Kaldi's ``--drop-frames``).
 
@@ -104,7 +106,7 @@ class SequenceObjective:
         """Return a loss per frame above which a training has diverged; `mmi` knows none."""
         if self.kind == "mmi":
             return math.inf
-        return 1.0 + self.smoothing.ignorance(teacher, num_pdfs)
+        return 1.0 / self.acoustic_scale + self.smoothing.ignorance(teacher, num_pdfs)
 
     def loss(
         self,
@@ -177,12 +179,13 @@ class SequenceObjective:
             (row * width + spoken)[emits], share[emits], batch.rows * width
         ).reshape(batch.rows, width)
         if self.kind == "smbr":
-            return batch.rows - float(sums.expected.sum()), self.acoustic_scale * gradient
+            missed = batch.rows - float(sums.expected.sum())
+            return missed / self.acoustic_scale, gradient
         frames = np.arange(batch.rows)
         gradient[frames, labels] -= 1.0
         gradient[~there] = 0.0
-        aligned = self.acoustic_scale * float(log_likelihoods[frames, labels].sum())
-        return float(sums.total.sum()) - aligned, self.acoustic_scale * gradient
+        aligned = float(log_likelihoods[frames, labels].sum())
+        return float(sums.total.sum()) / self.acoustic_scale - aligned, gradient
 
 
 def sequence_objective(

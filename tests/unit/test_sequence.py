@@ -133,7 +133,7 @@ def by_enumeration(wanted, logits, labels, lattices):
             loss = loss + torch.logsumexp(weights - wanted.boost * gains, 0)
             aligned = own[torch.arange(len(own)), reference].sum()
             loss = loss - wanted.acoustic_scale * aligned
-    return loss
+    return loss / wanted.acoustic_scale
 
 
 def first_path(lattices) -> torch.Tensor:
@@ -203,7 +203,7 @@ def test_expected_accuracy_rises_along_the_gradient():
         logits = logits.detach() - gradient
         losses.append(loss.item())
     assert all(after < before for before, after in itertools.pairwise(losses))
-    assert wanted.tally.expected == pytest.approx(20 * 8 - sum(losses))
+    assert wanted.tally.expected == pytest.approx(20 * 8 - wanted.acoustic_scale * sum(losses))
 
 
 def test_a_path_alone_leaves_nothing_to_learn():
@@ -215,9 +215,10 @@ def test_a_path_alone_leaves_nothing_to_learn():
         1,
     )
     logits = torch.zeros(1, PDFS, dtype=torch.float64, requires_grad=True)
-    for label, loss in ((3, 0.0), (2, 1.0)):
-        found = objective().loss(logits, torch.tensor([label]), None, [lattice])
-        assert found.item() == pytest.approx(loss)
+    wanted = objective()
+    for label, missed in ((3, 0.0), (2, 1.0)):
+        found = wanted.loss(logits, torch.tensor([label]), None, [lattice])
+        assert found.item() == pytest.approx(missed / wanted.acoustic_scale)
         (gradient,) = torch.autograd.grad(found, logits)
         assert not gradient.any()
 
