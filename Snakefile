@@ -1,13 +1,18 @@
 """From raw audio to tables of word error rates, for acoustic models that teach each other."""
 
+import gc
 import re
 from pathlib import Path
+
+# Planning makes many objects and drops few: to look for dropped ones takes a tenth of its time.
+gc.set_threshold(1_000_000)
 
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 from darkknowledge.errors import DataError
+from darkknowledge.fingerprint import remember
 from darkknowledge.locks import claim_results
 from darkknowledge.overlays import read_studies
 from darkknowledge.study import StudyError, load_study
@@ -73,6 +78,10 @@ include: "rules/export.smk"
 include: "rules/landscapes.smk"
 include: "rules/results.smk"
 include: "rules/targets.smk"
+
+
+if workflow.is_main_process:
+    remember(ROOT)
 
 
 rule all:

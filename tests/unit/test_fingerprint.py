@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from darkknowledge import fingerprint as module
 
 
@@ -62,6 +64,31 @@ def test_imports_inside_functions_and_packages_are_followed(tmp_path):
     found = module.imported_files(folder / "scripts" / "job.py", folder)
     names = {str(file.relative_to(folder)) for file in found}
     assert {"darkknowledge/room/__init__.py", "darkknowledge/room/table.py"} <= names
+
+
+def test_what_was_parsed_before_is_remembered_by_its_bytes(tmp_path, monkeypatch):
+    folder = tree(tmp_path / "a", "from darkknowledge.other import X\n\n\ndef f():\n    return X\n")
+    first = mark(folder)
+    module.remember(folder)
+    assert (folder / module.MEMORY).is_file()
+
+    def forget():
+        for cached in (module._memory, module._parse, module.imported_files, module.fingerprint):
+            cached.cache_clear()
+        module._seen.clear()
+
+    forget()
+    with monkeypatch.context() as patched:
+        patched.setattr(module.ast, "parse", lambda *_: pytest.fail("parsed once more"))
+        assert mark(folder) == first
+    forget()
+    (folder / "darkknowledge" / "other.py").write_text("X = 2\n")
+    assert mark(folder) != first
+    for damaged in ("", "[]", '{"a": 1}', "{", '{"a": [1]}'):
+        forget()
+        (folder / "darkknowledge" / "other.py").write_text("X = 1\n")
+        (folder / module.MEMORY).write_text(damaged)
+        assert mark(folder) == first
 
 
 def test_every_script_reaches_only_files_of_the_package():
