@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from darkknowledge.checkpoints import load_network
 from darkknowledge.features import add_deltas, load_features
 from darkknowledge.hmm.model import HmmModel
+from darkknowledge.networks.base import AcousticNetwork
 from darkknowledge.networks.registry import stream_log_posteriors
 
 
@@ -36,6 +38,13 @@ def network_features(
     if deltas:
         found = {utterance: add_deltas(array, deltas) for utterance, array in found.items()}
     return found
+
+
+def tree_of(model: str | Path) -> str | None:
+    """Return the digest of the tree whose pdfs a GMM-HMM or a network has; None if unknown."""
+    if Path(model).suffix == ".npz":
+        return HmmModel.read(model).tree_digest
+    return load_network(model)[2].get("tree")
 
 
 def acoustic_scores(
@@ -76,7 +85,26 @@ def acoustic_scores(
             yield utterance, hmm.log_likelihoods(hmm.prepare(mfcc)).numpy()
         return
     network, log_priors, _ = load_network(model)
-    for utterance, scores in stream_log_posteriors(
-        network, network_features(features, cmvn, speaker, network.deltas)
-    ):
+    frames = network_features(features, cmvn, speaker, network.deltas)
+    yield from network_scores(network, log_priors, frames, prior_scale)
+
+
+def network_scores(
+    network: AcousticNetwork,
+    log_priors: Tensor,
+    frames: Mapping[str, np.ndarray],
+    prior_scale: float,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield utterance and log posteriors less scaled log priors, (N, pdfs) float32.
+
+    Parameters
+    ----------
+    network : AcousticNetwork
+    log_priors : Tensor
+        (pdfs,)
+    frames : mapping
+        Its input (N, D) by utterance, as `network_features` returns it.
+    prior_scale : float
+    """
+    for utterance, scores in stream_log_posteriors(network, frames):
         yield utterance, scores - prior_scale * log_priors.numpy()

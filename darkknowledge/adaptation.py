@@ -201,7 +201,7 @@ def tune_system(
         As of :func:`darkknowledge.decoding.tune`; of an adapted system also ``first_pass``, the
         same of the pass without transforms.
     """
-    graph = graph if isinstance(graph, Graph) else Graph(graph)
+    graph = graph if isinstance(graph, Graph) else Graph(graph, system.model)
     first = tune(dict(system.scores()), references, graph, options, processes, system.log_priors)
     if not system.is_adapted:
         return first
@@ -293,7 +293,7 @@ def decode_system(
     dict
         Hypotheses of the last pass.
     """
-    graph = graph if isinstance(graph, Graph) else Graph(graph)
+    graph = graph if isinstance(graph, Graph) else Graph(graph, system.model)
     adapt_system(system, graph, tuning, processes)
     scores = system.scores(tuning["prior_scale"])
     return decode_set(scores, tuned_decoder(graph, tuning), processes)

@@ -11,10 +11,11 @@ from typing import Any
 import kaldi_decoder
 import numpy as np
 
+from darkknowledge.acoustic import tree_of
 from darkknowledge.checksums import CHECKSUMS, check_checksums
-from darkknowledge.errors import DataError
-from darkknowledge.files import read_symbols, reading
-from darkknowledge.graph.compose import BOUNDARIES, FILES, GRAPH, WORDS
+from darkknowledge.errors import DataError, shown
+from darkknowledge.files import read_lines, read_symbols, reading
+from darkknowledge.graph.compose import BOUNDARIES, FILES, GRAPH, TREE, WORDS
 from darkknowledge.graph.fst import Fst, read_fst
 from darkknowledge.graph.hmm_fst import SILENCE_START, WORD_START
 from darkknowledge.graph.options import DecodingOptions
@@ -61,19 +62,30 @@ class Graph:
     ----------
     folder : path
         Folder of ``HCLG.fst`` and ``words.txt``; ``boundaries.npy``, where it is there, gives
-        the words their exact frames. ``SHA256SUMS`` has the checksums of them all.
+        the words their exact frames, and ``tree.txt`` tells the tree. ``SHA256SUMS`` has the
+        checksums of them all.
+    model : path, optional
+        What it is to be searched with.
 
     Raises
     ------
     DataError
-        If a file is absent, damaged or of another graph than the others.
+        If a file is absent, damaged or of another graph than the others, or if the pdfs of the
+        graph are of another tree than those of the model.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, model: str | Path | None = None):
         folder = Path(folder)
         path = folder / BOUNDARIES
         mend = f"delete {folder / GRAPH} and run snakemake; if it was made elsewhere, {LIST_FILES}"
-        check_checksums(folder, FILES, mend, [BOUNDARIES])
+        check_checksums(folder, FILES, mend, [BOUNDARIES, TREE])
+        if model is not None and (folder / TREE).is_file():
+            own, other = "".join(read_lines(folder / TREE)), tree_of(model)
+            if other not in (None, own):
+                raise DataError(
+                    f"{folder / GRAPH}: its pdfs are of the tree {shown(own[:12])}, those of "
+                    f"{model} of {shown(other[:12])}; delete the older of the two and run snakemake"
+                )
         self.has_boundaries = path.is_file()
         self.words = read_symbols(folder / WORDS)
         self._fst = read_fst(folder / GRAPH)

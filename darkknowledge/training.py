@@ -757,6 +757,7 @@ def train_network(
     threads: int = 1,
     device: torch.device | str = "cpu",
     live: str | Path | None = None,
+    tree: str | None = None,
 ) -> dict[str, Any]:
     """Train the network of a run.
 
@@ -799,6 +800,8 @@ def train_network(
         Where it is trained.
     live : path, optional
         File that `darkknowledge.watch` reads while the training runs.
+    tree : str, optional
+        Digest of the tree whose pdfs are learnt, which the model then tells.
 
     Returns
     -------
@@ -934,6 +937,7 @@ def train_network(
             "run": run,
             "seed": seed,
             "delay": network.delay,
+            "tree": tree,
             "learnt": state_key(learnt if len(phases) > 1 else _first_phase(learnt)),
         },
     )

@@ -29,6 +29,6 @@ system = System(
 if "alignments" in given.keys():
     adapt_to_alignments(system, given.alignments)
 else:
-    graph = Graph(Path(given.graph).parent)
+    graph = Graph(Path(given.graph).parent, given.model)
     adapt_system(system, graph, read_tuning(given.tuning), snakemake.threads)
 write_adapted_features(system, made.fmllr[1], made.cmvn[1])

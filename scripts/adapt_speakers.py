@@ -26,7 +26,7 @@ speaker = read_table(given.utt2spk)
 adaptation = SpeakerAdaptation(
     snakemake.wildcards.run,
     given.model,
-    Graph(Path(given.graph).parent),
+    Graph(Path(given.graph).parent, given.model),
     read_tuning(given.tuning),
     params.run,
     int(snakemake.wildcards.seed),

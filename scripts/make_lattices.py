@@ -23,7 +23,7 @@ pass_on(given, made)
 options = DecodingOptions(**snakemake.params.decoding)
 tuning = read_tuning(given.tuning)
 search = {key: tuning[key] for key in SEARCH}
-graph = Graph(Path(given.graph).parent)
+graph = Graph(Path(given.graph).parent, given.model)
 decoder = LatticeDecoder(graph, lattice_beam=options.lattice_beam, **search)
 
 

@@ -23,7 +23,7 @@ given = snakemake.input
 pass_on(given, snakemake.output)
 tuning, hmm = read_tuning(given.tuning), HmmModel.read(given.hmm)
 options = SequenceOptions(**snakemake.params.sequence)
-search = PathSearch(Graph(Path(given.graph).parent), tuning["acoustic_scale"], options)
+search = PathSearch(Graph(Path(given.graph).parent, given.model), tuning["acoustic_scale"], options)
 
 
 def lattices():

@@ -28,13 +28,14 @@ for features, cmvn, utt2spk, alignments, part in (
     speaker = part_of_speakers(speaker, part)
     kept = {u: labels[u] for u in speaker}
     sets.append((network_features(features, cmvn, speaker, deltas), kept))
+hmm = HmmModel.read(given.hmm)
 try:
     train_network(
         snakemake.wildcards.run,
         snakemake.params.run,
         train=sets[0],
         cv=sets[1],
-        num_pdfs=HmmModel.read(given.hmm).num_pdfs,
+        num_pdfs=hmm.num_pdfs,
         seed=int(snakemake.wildcards.seed),
         model=made.model,
         metrics=made.metrics,
@@ -49,6 +50,7 @@ try:
         threads=snakemake.threads,
         device=take_device(snakemake.resources),
         live=Path(snakemake.log[0]).with_suffix(".jsonl"),
+        tree=hmm.tree_digest,
     )
 except DivergenceError as error:
     mark([path for path in made if path != made.metrics], str(error))

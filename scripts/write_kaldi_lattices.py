@@ -1,6 +1,9 @@
 """Write the lattices of a system as text that Kaldi's lattice tools read."""
 
+from pathlib import Path
+
 from darkknowledge.files import read_symbols
+from darkknowledge.graph.compose import WORDS
 from darkknowledge.jobs import start_job
 from darkknowledge.lattices.files import read_lattices
 from darkknowledge.lattices.kaldi import write_kaldi_lattices
@@ -9,5 +12,5 @@ start_job(snakemake)
 write_kaldi_lattices(
     snakemake.output.text,
     read_lattices(snakemake.input.lattices),
-    read_symbols(snakemake.input.words),
+    read_symbols(Path(snakemake.input.graph).parent / WORDS),
 )

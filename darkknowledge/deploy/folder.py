@@ -72,8 +72,8 @@ def export_run(
     Raises
     ------
     DataError
-        If the network reads features of an adapted recogniser, or the exported network gives
-        other posteriors.
+        If the network reads features of an adapted recogniser, the graph is damaged or of another
+        model, or the exported network gives other posteriors.
     """
     folder = Path(folder)
     network, log_priors, meta = load_network(model)
@@ -82,6 +82,7 @@ def export_run(
             f"{model}: reads features that another recogniser adapts to the speaker; it cannot "
             "stand alone: export a run whose network has input: fbank"
         )
+    Graph(graph, model)
     exported = onnx_graph(network)
     with atomic_write(folder / NETWORKS["float32"], "wb") as file:
         file.write(exported.SerializeToString(deterministic=True))

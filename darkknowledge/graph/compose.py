@@ -29,7 +29,8 @@ from darkknowledge.progress import logger
 GRAPH = "HCLG.fst"
 WORDS = "words.txt"
 BOUNDARIES = "boundaries.npy"
-FILES = (GRAPH, WORDS, BOUNDARIES)
+TREE = "tree.txt"
+FILES = (GRAPH, WORDS, BOUNDARIES, TREE)
 
 
 def make_graph(
@@ -45,14 +46,15 @@ def make_graph(
     Parameters
     ----------
     model : HmmModel
-        Anything with `phones`, `context_width`, `central_position`, `num_states`, `pdf` and
-        `transitions`.
+        Anything with `phones`, `context_width`, `central_position`, `num_states`, `pdf`,
+        `transitions` and `tree_digest`.
     lexicon : Lexicon or path
     arpa : NgramModel or path
     folder : path
         Gets ``HCLG.fst`` (OpenFst type const, input labels pdf + 1, output labels of words.txt),
         ``words.txt``, ``boundaries.npy`` (uint8 per arc: 1 where a word starts, 2 where a
-        silence starts) and their checksums, ``SHA256SUMS``.
+        silence starts), ``tree.txt`` (the digest of the tree whose pdfs it has) and their
+        checksums, ``SHA256SUMS``.
     options : GraphOptions
     probabilities : LexiconProbabilities or path, optional
         Of pronunciations and silence, or the folder of their files; needed where the options
@@ -76,6 +78,7 @@ def make_graph(
     with atomic_write(folder / BOUNDARIES, "wb") as file:
         np.save(file, boundaries)
     write_lines(folder / WORDS, (f"{word} {label}" for label, word in enumerate(words)))
+    write_lines(folder / TREE, [model.tree_digest])
     graph.write(folder / GRAPH)
     write_checksums(folder, FILES)
     logger.info("%s: %d states, %d arcs", folder / GRAPH, graph.num_states, graph.num_arcs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -250,6 +252,17 @@ class HmmModel:
     def num_pdfs(self) -> int:
         """Number of tied states."""
         return self.tree.num_pdfs
+
+    @cached_property
+    def tree_digest(self) -> str:
+        """SHA-256 of phones, topologies and tree: of what each pdf stands for."""
+        tree = self.tree
+        described = [self.phones.names, self.speech_states, self.silence_states]
+        described += [tree.width, tree.central, tree.question.shape]
+        digest = hashlib.sha256(json.dumps(described).encode())
+        for array in (tree.roots, tree.key, tree.question, tree.yes, tree.no, tree.pdf):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
     def topology(self, phone: int) -> Topology:
         """States and initial transitions of a phone."""

@@ -5,7 +5,9 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 
+from darkknowledge.checkpoints import save_model
 from darkknowledge.checksums import write_checksums
 from darkknowledge.decoding import (
     Decoder,
@@ -20,6 +22,7 @@ from darkknowledge.graph.compose import make_graph
 from darkknowledge.graph.lm import estimate
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.hmm.phones import Lexicon, PhoneTable
+from darkknowledge.networks.registry import build_network
 
 WORDS = ["ONE", "TWO", "SIX"]
 LEXICON = Lexicon({"ONE": [("W", "AH")], "TWO": [("T", "UW")], "SIX": [("S", "IH", "K")]})
@@ -31,6 +34,7 @@ class OnePdfPerState:
     context_width = 1
     central_position = 0
     states = 2
+    tree_digest = "toy"
 
     def __init__(self):
         self.phones = PhoneTable.from_lexicon(LEXICON)
@@ -211,8 +215,20 @@ def test_files_that_do_not_fit_are_refused(folder, tmp_path):
     refused("boundaries.npy: not an array", "boundaries.npy")
 
 
+def test_a_graph_of_another_tree_is_refused(folder, tmp_path):
+    options = {"kind": "dnn", "layers": 1, "units": 2, "splice": 0, "lda": None}
+    network = build_network(options, 3, MODEL.num_pdfs, 1)
+    path = tmp_path / "model.pt"
+    for meta in ({"tree": MODEL.tree_digest}, {"tree": None}, {}):
+        save_model(path, network, options, torch.zeros(MODEL.num_pdfs), meta)
+        Graph(folder, path)
+    save_model(path, network, options, torch.zeros(MODEL.num_pdfs), {"tree": "another"})
+    with pytest.raises(DataError, match=f"tree 'toy', those of {path} of 'another'; delete the"):
+        Graph(folder, path)
+
+
 def test_a_graph_is_what_was_written_or_refused(folder, tmp_path):
-    names = ("HCLG.fst", "words.txt", "boundaries.npy", "SHA256SUMS")
+    names = ("HCLG.fst", "words.txt", "boundaries.npy", "tree.txt", "SHA256SUMS")
     for name in names:
         shutil.copy(folder / name, tmp_path)
     Graph(tmp_path)

@@ -42,6 +42,7 @@ class ToyModel:
         self._states = states
         self._silence_states = silence_states
         self.num_pdfs = 23
+        self.tree_digest = "toy"
 
     def num_states(self, phone):
         return self._silence_states if phone in self.phones.silence else self._states

@@ -52,8 +52,20 @@ def test_written_and_read_it_has_the_same_bytes(tmp_path, width):
     again.write(tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert again.tuples.tolist() == model.tuples.tolist()
+    assert again.tree_digest == model.tree_digest
     features = np.ones((4, 3), np.float32)
     assert (again.log_likelihoods(features) == model.log_likelihoods(features)).all()
+
+
+def test_the_digest_of_the_tree_is_that_of_the_meaning_of_pdfs():
+    model = tiny_model()
+    assert tiny_model(seed=5).tree_digest == model.tree_digest
+    assert tiny_model(width=3).tree_digest != model.tree_digest
+    swapped = tiny_model()
+    leaves = np.flatnonzero(swapped.tree.pdf >= 0)[:2]
+    swapped.tree.pdf[leaves] = swapped.tree.pdf[leaves[::-1]]
+    assert swapped.num_pdfs == model.num_pdfs
+    assert swapped.tree_digest != model.tree_digest
 
 
 def test_absent_or_damaged_file(tmp_path):
