@@ -38,8 +38,7 @@ Assumed:
 - GPU: {GPU_RATE / 1e12:g} T multiply-adds/s in float32, and {1e6 * GPU_STEP:.0f} µs for each step
   and layer of a recurrent network, which is what few streams wait for; neither is measured;
 - features, GMMs and alignments: {FRONT_HALF:g} core hours per hour of training speech; search:
-  {SEARCH:g} of real time, on dev for {SETTINGS} settings; both measured on small tasks. A decoding
-  job holds the GPU that it asks for while it searches: those are core hours here;
+  {SEARCH:g} of real time, on dev for {SETTINGS} settings; both measured on small tasks;
 - soft targets: of all pdfs {SHARE_STORED[1.0]:.0%} are stored per frame at T = 1 and \
 {SHARE_STORED[2.0]:.0%} at T = 2
   (measured on 536 pdfs at mass 0.99), elsewhere by log T, at most all;
@@ -76,6 +75,7 @@ def count_jobs(study: Study) -> dict[str, int]:
     adapted = [run for run in study.shown_runs if study.runs[run].adapt]
     systems = count_systems(study)
     divided, parts = study.jobs.features > 1, study.jobs.decoding
+    timed = {run for table in study.tables.values() if table.shows_speed for run in table.runs}
     searched = set(study.lattice_runs)
     tuned = searched | {study.runs[run].start for run in adapted}
     jobs = {
@@ -101,6 +101,7 @@ def count_jobs(study: Study) -> dict[str, int]:
         "decode_part": systems * parts if parts > 1 else 0,
         "adapt_speakers": len(adapted) * len(study.seeds) * parts,
         "gather_hypotheses": len(adapted) * len(study.seeds) + (systems if parts > 1 else 0),
+        "measure_speed": sum(_systems(study, run) for run in timed),
         "make_lattices": systems if study.decoding.lattice_beam is not None else 0,
         "test_significance": sum(bool(table.compared) for table in study.tables.values()),
         "make_table": len(study.tables) + 1,
@@ -129,8 +130,13 @@ def count_jobs(study: Study) -> dict[str, int]:
 
 def count_systems(study: Study) -> int:
     """Count the GMM stages and the networks that recognise the test set as they are trained."""
-    networks = [run for run in study.shown_runs if not study.runs[run].adapt]
-    return len(study.hmm.stages) + len(networks) * len(study.seeds)
+    return sum(_systems(study, run) for run in [*study.hmm.stages, *study.shown_runs])
+
+
+def _systems(study: Study, run: str) -> int:
+    if run in study.runs:
+        return 0 if study.runs[run].adapt else len(study.seeds)
+    return 1
 
 
 def reads_adapted(study: Study) -> bool:

@@ -141,20 +141,33 @@ class Table(Options):
     )
     columns: list[
         Literal[
-            "cv_loss", "multiply_adds", "float32_bytes", "int8_bytes", "cache_bytes", "cache_kl"
+            "cv_loss",
+            "multiply_adds",
+            "float32_bytes",
+            "int8_bytes",
+            "network_rtf",
+            "rtf",
+            "cache_bytes",
+            "cache_kl",
         ]
     ] = Field(
         default_factory=list,
         description="Columns besides accuracy and word error rate: cross-entropy with the "
         "alignment on the cross-validation set; multiply-adds per frame, and size with 4 bytes or "
-        "1 byte per weight; bytes per frame of the soft targets that are learnt, and their "
-        "divergence from the dense ones.",
+        "1 byte per weight; processor seconds per second of audio of the acoustic scores, and of "
+        "scores and search, as measured on one core; bytes per frame of the soft targets that are "
+        "learnt, and their divergence from the dense ones.",
     )
     pairs: list[tuple[str, str]] = Field(
         default_factory=list,
         description="Pairs of runs or GMM stages whose difference in WER is tested, the second "
         "against the first; each of them counts where both stand in `runs`.",
     )
+
+    @property
+    def shows_speed(self) -> bool:
+        """Whether a column has to be measured on the clock."""
+        return bool({"network_rtf", "rtf"} & set(self.columns))
 
     @property
     def compared(self) -> list[tuple[str, str]]:
@@ -291,7 +304,15 @@ class Study:
         }
 
     def input_kind(self, run: str) -> str:
-        """Name the features that a run's network reads: `fbank` or `fmllr`."""
+        """Name the features that a run's network reads: `fbank` or `fmllr`.
+
+        Raises
+        ------
+        StudyError
+            If there is no such run.
+        """
+        if run not in self.runs:
+            raise StudyError(f"{run}: no run of {self.name}{_nearest(run, self.runs)}")
         return self.networks[self.runs[run].network].input
 
     def run_options(self, run: str) -> dict[str, Any]:

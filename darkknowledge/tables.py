@@ -46,6 +46,13 @@ EXTRA_COLUMNS = {
     "multiply_adds": ("MAC k", 0, 1e-3, "multiply-adds of the network per frame, thousands"),
     "float32_bytes": ("float32 MB", 2, 1e-6, "size of the network as it is trained"),
     "int8_bytes": ("int8 MB", 2, 1e-6, "its size with matrices in one byte per weight"),
+    "network_rtf": (
+        "net RTF",
+        4,
+        1,
+        "acoustic scores alone on one core, in parts of real time, as measured",
+    ),
+    "rtf": ("RTF", 3, 1, "scores and search on one core, in parts of real time, as measured"),
     "cache_bytes": ("B/frame", 1, 1, "bytes per frame of the soft targets that are stored"),
     "cache_kl": ("KL", 4, 1, "divergence of the stored soft targets from the dense ones, nats"),
 }
@@ -186,8 +193,8 @@ def table_rows(
     results : iterable of mapping
         One for each run and seed: ``run``, ``seed``, ``summary`` (with ``tr_fa`` and ``cv_fa``
         in per cent and ``parameters``; absent for a GMM), ``score`` (as for
-        `word_error_rates`). Where ``summary`` or ``score`` is None or absent, ``problem`` may
-        say why.
+        `word_error_rates`), and ``speed``, what `darkknowledge.speed.measure_speed` gives, or
+        None. Where ``summary`` or ``score`` is None or absent, ``problem`` may say why.
     paper : str, optional
         Key of `darkknowledge.papers.PAPERS`, whose rows are matched by label.
     columns : sequence of str
@@ -221,9 +228,10 @@ def table_rows(
         for result in sorted(by_run.get(name, []), key=lambda result: str(result.get("seed"))):
             summary, score = result.get("summary"), result.get("score")
             numbers = dict(word_error_rates(score)) if score else {}
+            known = {**(summary or {}), **(result.get("speed") or {})}
             for key in ("tr_fa", "cv_fa", "parameters", *columns):
-                if summary and key in summary:
-                    numbers[key] = summary[key]
+                if key in known:
+                    numbers[key] = known[key]
             trained = targets and not run.get("adapted")
             if score is None or (trained and summary is None):
                 lacking = "not decoded" if score is None and summary else "no result"
@@ -262,9 +270,9 @@ def read_table_rows(spec: Mapping[str, Any], partial: bool = False) -> pd.DataFr
     spec : mapping
         ``rows``, ``paper`` and ``columns`` as `table_rows` takes them; ``systems``, a list of
         [run, seed]; ``scores``, the score file of each; and, where networks are compared,
-        ``summaries``, with None for a GMM stage. A summary or score that holds a ``problem``
-        counts as absent. Where pairs are compared, ``significance``, the file of
-        `darkknowledge.significance`'s records.
+        ``summaries``, with None for a GMM stage; where speed is shown ``speeds``, with None where
+        there is none. A file that holds a ``problem`` counts as absent. Where pairs are compared,
+        ``significance``, the file of `darkknowledge.significance`'s records.
     partial : bool
         Whether files may be absent, which leaves gaps.
 
@@ -273,14 +281,16 @@ def read_table_rows(spec: Mapping[str, Any], partial: bool = False) -> pd.DataFr
     DataFrame
         As from `table_rows`, with the records in ``attrs["pairs"]``.
     """
-    summaries = spec.get("summaries") or [None] * len(spec["systems"])
+    nothing = [None] * len(spec["systems"])
+    summaries, speeds = (spec.get(key) or nothing for key in ("summaries", "speeds"))
+    files = zip(spec["systems"], summaries, spec["scores"], speeds, strict=True)
     results = []
 
     def read(path: str | None) -> Any:
         return None if path is None or partial and not Path(path).exists() else read_json(path)
 
-    for (run, seed), summary, score in zip(spec["systems"], summaries, spec["scores"], strict=True):
-        found = {"summary": read(summary), "score": read(score)}
+    for (run, seed), summary, score, speed in files:
+        found = {"summary": read(summary), "score": read(score), "speed": read(speed)}
         problems = (file["problem"] for file in found.values() if file and "problem" in file)
         if problem := next(problems, None):
             found = {"problem": problem}

@@ -16,7 +16,13 @@ from darkknowledge.networks.options import SEQUENCE
 from darkknowledge.papers import PAPERS
 from darkknowledge.provenance import COMMAND
 from darkknowledge.resources import Needs
-from darkknowledge.study import plain
+from darkknowledge.study import NAME, plain
+
+
+def either(names):
+    """Return a pattern of names; of none, one that nothing fits."""
+    return "|".join(names) or "(?!)"
+
 
 ROOT = Path(workflow.basedir)
 R = f"results/{study.name}"
@@ -31,7 +37,9 @@ TRAINED = [run for run in study.runs if not study.runs[run].adapt]
 RUN_SEEDS = [
     f"{run}/seed{seed}" for run in study.shown_runs if run in TRAINED for seed in study.seeds
 ]
-SYSTEMS = [*GMM_STAGES, *(f"{run}/seed[0-9]+" for run in TRAINED)]
+# of any run but those of which each speaker has a network; short, as it stands in many patterns
+ADAPTED_SYSTEMS = [f"{run}/seed[0-9]+" for run in ADAPTED]
+SYSTEMS = [*GMM_STAGES, f"(?!{either(ADAPTED_SYSTEMS)}){NAME.pattern}/seed[0-9]+"]
 TABLE_FORMATS = ("csv", "md", "tex", "html", "txt")
 FIGURE_FORMATS = ("svg", "pdf", "png")
 PLACES = {run: place for place, run in enumerate(study.shown_runs)}
@@ -82,15 +90,10 @@ def figure(stem, group):
     return [report(kinds[0], caption=caption, category="Figures", labels=labels), *kinds[1:]]
 
 
-def either(names):
-    """Return a pattern of names; of none, one that nothing fits."""
-    return "|".join(names) or "(?!)"
-
-
 wildcard_constraints:
     set="|".join(SETS),
     stage="|".join(GMM_STAGES),
-    run="|".join(study.runs),
+    run=NAME.pattern,
     seed="|".join(map(str, study.seeds)),
     cache="|".join(map(re.escape, CACHE_KINDS)),
     table="|".join([*study.tables, "gmm"]),
@@ -148,11 +151,6 @@ def search_options():
     return {key: value for key, value in options("decoding").items() if key not in others}
 
 
-def soft_targets(wildcards):
-    """Name the soft-target caches that the wildcards' run learns from, one per teacher."""
-    return caches_of(wildcards.run, wildcards.seed)
-
-
 def caches_of(run, seed):
     """Name the soft-target caches that a run learns from, one per teacher."""
     cache = f"seed{seed}/{study.cache_name(run)}.soft"
@@ -165,21 +163,23 @@ def teacher_models(wildcards):
     return [f"{R}/networks/{teacher}/seed{wildcards.seed}/model.pt" for teacher in teachers]
 
 
-def first_phase(wildcards):
-    """Name model and metrics of the run that a `pretrain` run goes on from, if there is one."""
-    run = study.first_phase(wildcards.run)
-    folder = f"{R}/networks/{run}/seed{wildcards.seed}"
-    return [f"{folder}/model.pt", f"{folder}/metrics.jsonl"] if run else []
+def training_files(wildcards):
+    """Name what the training of a run reads beside alignments.
 
-
-def start(wildcards):
-    """Name the model from whose weights a run starts, and the lattices of a sequence training."""
-    run = study.runs[wildcards.run]
-    named = {}
+    Features; the caches and models of its teachers; model and metrics of the run that `pretrain`
+    goes on from; the model from whose weights it starts, and the lattices of a sequence training.
+    """
+    named = network_features(wildcards)
+    run, seed = study.runs[wildcards.run], f"seed{wildcards.seed}"
+    named["soft_targets"] = caches_of(wildcards.run, wildcards.seed)
+    named["teachers"] = teacher_models(wildcards)
+    before = study.first_phase(wildcards.run)
+    files = ("model.pt", "metrics.jsonl") if before else ()
+    named["first_phase"] = [f"{R}/networks/{before}/{seed}/{file}" for file in files]
     if run.start:
-        named["start"] = f"{R}/networks/{run.start}/seed{wildcards.seed}/model.pt"
+        named["start"] = f"{R}/networks/{run.start}/{seed}/model.pt"
     if run.targets in SEQUENCE:
-        named["lattices"] = f"{R}/sequence/{run.start}/seed{wildcards.seed}/lattices.npz"
+        named["lattices"] = f"{R}/sequence/{run.start}/{seed}/lattices.npz"
     return named
 
 
@@ -249,13 +249,9 @@ def system_graph(wildcards):
 
 
 def graph_of(stage):
-    """Name the files of a stage's decoding graph."""
-    return {
-        "graph": f"{R}/graph/{stage}/HCLG.fst",
-        "words": f"{R}/graph/{stage}/words.txt",
-        "boundaries": f"{R}/graph/{stage}/boundaries.npy",
-        "checksums": f"{R}/graph/{stage}/SHA256SUMS",
-    }
+    """Name a stage's decoding graph and the checksums of all its files, which stand for them."""
+    folder = f"{R}/graph/{stage}"
+    return {"graph": f"{folder}/HCLG.fst", "checksums": f"{folder}/SHA256SUMS"}
 
 
 def system_adaptation(wildcards):
@@ -296,19 +292,21 @@ def table_spec(name):
         "title": table.title or name,
         "paper": table.paper,
         "rows": [table_row(run, table.labels) for run in table.runs],
-        **result_files(table.runs),
+        **result_files(table.runs, table.shows_speed),
     }
 
 
-def result_files(runs):
-    """Name the systems of runs, and the scores and summaries of each."""
+def result_files(runs, speed=False):
+    """Name the systems of runs, and the scores, summaries and, if wanted, speeds of each."""
     systems, paths = systems_of(runs)
+    named = list(zip((run for run, _ in systems), paths, strict=True))
+    speeds = [None if run in ADAPTED else f"{R}/decode/{path}/speed.json" for run, path in named]
     return {
+        **({"speeds": speeds} if speed else {}),
         "systems": systems,
         "scores": [f"{R}/decode/{path}/score.json" for path in paths],
         "summaries": [
-            f"{R}/networks/{path}/summary.json" if run in TRAINED else None
-            for (run, _), path in zip(systems, paths, strict=True)
+            f"{R}/networks/{path}/summary.json" if run in TRAINED else None for run, path in named
         ],
     }
 
@@ -330,7 +328,8 @@ def sweep_spec(name):
 def spec_files(spec):
     """List the files that a table or sweep is made from."""
     tested = [spec["significance"]] if "significance" in spec else []
-    return [*spec["scores"], *filter(None, spec["summaries"]), *tested]
+    some = filter(None, [*spec["summaries"], *spec.get("speeds", [])])
+    return [*spec["scores"], *some, *tested]
 
 
 def pairs_spec(name):

@@ -4,14 +4,14 @@ A system is a GMM stage (`mono`) or a run with its seed (`rnn-0/seed1`).
 
 Inputs: the model, graph/{stage}/HCLG.fst, features/{dev,test}
 Outputs: decode/{system}/{tuning.json,hypotheses.trn,hypotheses.ctm,score.json}, put together from
-part{part}of{parts}.json where the study divides the test set among jobs; on demand
+part{part}of{parts}.json where the study divides the test set among jobs; speed.json where a table
+has its columns; on demand
 scores/{system}/{set}.{ark,scp}, what Kaldi's decoders need beside the graph; and
 with a lattice beam decode/{system}/{lattices.npz,nbest.txt,nbest_costs.txt,lattice_score.json},
 and lattices.txt, the lattices for Kaldi's tools
 """
 
 DECODING_JOBS = study.jobs.decoding
-ADAPTED_SYSTEMS = [f"{run}/seed[0-9]+" for run in ADAPTED]
 RECOGNISED = {
     "trn": f"{R}/decode/{{system}}/hypotheses.trn",
     "ctm": f"{R}/decode/{{system}}/hypotheses.ctm",
@@ -127,6 +127,32 @@ rule gather_hypotheses:
         frame_shift=study.features.frame_shift,
     script:
         "../scripts/gather_hypotheses.py"
+
+
+rule measure_speed:
+    input:
+        unpack(system_features("test")),
+        unpack(system_graph),
+        utt2spk=f"{R}/data/test/utt2spk",
+        model=acoustic_model,
+        tuning=f"{R}/decode/{{system}}/tuning.json",
+    output:
+        speed=f"{R}/decode/{{system}}/speed.json",
+    log:
+        f"{LOGS}/measure_speed/{{system}}.log",
+    benchmark:
+        f"{BENCHMARKS}/measure_speed/{{system}}.jsonl"
+    conda:
+        "../envs/speech.yaml"
+    threads: 1
+    resources:
+        **needs("decode"),
+    params:
+        code=code("measure_speed"),
+        adaptation=system_adaptation,
+        frame_shift=study.features.frame_shift,
+    script:
+        "../scripts/measure_speed.py"
 
 
 rule write_scores:

@@ -1,8 +1,9 @@
 """Text, lexicon and tree to decoding graphs.
 
 Inputs: lang/{lexicon.txt,lm_text.txt} or a language model made elsewhere, hmm/{stage}/model.npz
-Outputs: lang/lm.arpa, graph/{stage}/{HCLG.fst,words.txt,boundaries.npy,SHA256SUMS}; where the study asks for
-probabilities of pronunciations, graph/pronunciations/{lexiconp,lexiconp_silprob,silprob}.txt
+Outputs: lang/lm.arpa, graph/{stage}/{HCLG.fst,words.txt,boundaries.npy,tree.txt,SHA256SUMS}; where
+the study asks for probabilities of pronunciations,
+graph/pronunciations/{lexiconp,lexiconp_silprob,silprob}.txt
 """
 
 PRONUNCIATIONS = multiext(
@@ -87,6 +88,7 @@ rule make_graph:
         graph=f"{R}/graph/{{stage}}/HCLG.fst",
         words=f"{R}/graph/{{stage}}/words.txt",
         boundaries=f"{R}/graph/{{stage}}/boundaries.npy",
+        tree=f"{R}/graph/{{stage}}/tree.txt",
         checksums=f"{R}/graph/{{stage}}/SHA256SUMS",
     log:
         f"{LOGS}/make_graph/{{stage}}.log",

@@ -10,14 +10,10 @@ after each epoch, of runs whose path a landscape shows
 
 rule train_network:
     input:
-        unpack(network_features),
-        unpack(start),
+        unpack(training_files),
         train_alignments=f"{R}/alignments/train/pdf.scp",
         dev_alignments=f"{R}/alignments/dev/pdf.scp",
         hmm=f"{R}/hmm/{study.hmm.aligner}/model.npz",
-        soft_targets=soft_targets,
-        teachers=teacher_models,
-        first_phase=first_phase,
     output:
         model=f"{R}/networks/{{run}}/seed{{seed}}/model.pt",
         metrics=f"{R}/networks/{{run}}/seed{{seed}}/metrics.jsonl",

@@ -2,7 +2,7 @@
 
 Inputs: networks/{run}/seed{seed}/model.pt, decode/{run}/seed{seed}/tuning.json, features and
 alignments of the training and the dev set
-Outputs: graph/competitors/{HCLG.fst,words.txt,boundaries.npy}, whose language model is that of the
+Outputs: graph/competitors/{HCLG.fst,words.txt,boundaries.npy,tree.txt}, whose language model is that of the
 words of the training set one by one; sequence/{run}/seed{seed}/lattices.npz
 """
 
@@ -16,6 +16,7 @@ rule make_competitor_graph:
         graph=f"{R}/graph/competitors/HCLG.fst",
         words=f"{R}/graph/competitors/words.txt",
         boundaries=f"{R}/graph/competitors/boundaries.npy",
+        tree=f"{R}/graph/competitors/tree.txt",
         checksums=f"{R}/graph/competitors/SHA256SUMS",
     log:
         f"{LOGS}/make_competitor_graph.log",

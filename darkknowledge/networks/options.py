@@ -393,7 +393,8 @@ class TargetOptions(Options):
         default=0.2,
         ge=0,
         description="p of `smbr` and `mmi`: weight of the cross-entropy, with the teacher's soft "
-        "targets where there is a teacher, else with the alignment. 0.2 in 1608.00892.",
+        "targets where there is a teacher, else with the alignment. 0.2 in 1608.00892. As in "
+        "Kaldi's programs the acoustic scale is no factor of the gradient beside it.",
     )
     boost: float = Field(
         default=0.0,

@@ -96,6 +96,28 @@ def test_columns_besides():
     assert "KL: divergence of the stored" in "".join(table_notes(table))
 
 
+def test_speed_stands_in_the_table_where_it_was_measured(tmp_path):
+    for name, content in (
+        ("score", result("dnn", 1, 4)["score"]),
+        ("summary", result("dnn", 1, 4)["summary"]),
+        ("speed", {"audio_seconds": 60.0, "network_rtf": 0.00421, "rtf": 0.0514}),
+    ):
+        write_json(tmp_path / f"{name}.json", content)
+    spec = {
+        "rows": [RUNS[0], {"run": "mono"}, {"run": "tri1"}],
+        "systems": [["dnn", 1], ["mono", None], ["tri1", None]],
+        "scores": [f"{tmp_path}/score.json"] * 3,
+        "summaries": [f"{tmp_path}/summary.json", None, None],
+        "speeds": [f"{tmp_path}/speed.json"] * 2 + [None],
+        "columns": ["network_rtf", "rtf"],
+    }
+    lines = markdown_table(read_table_rows(spec)).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    place = cells[0].index("net RTF")
+    shown = [row[place : place + 2] for row in (cells[0], *cells[2:])]
+    assert shown == [["net RTF", "RTF"], ["0.0042", "0.051"], ["0.0042", "0.051"], ["–", "–"]]
+
+
 def test_networks_of_each_speaker_have_no_summary():
     runs = [RUNS[0], {**RUNS[1], "adapted": True}]
     results = [result("dnn", 1, 4), {**result("rnn", 1, 3), "summary": None}]

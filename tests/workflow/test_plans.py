@@ -33,7 +33,9 @@ def test_the_reference_task_takes_lexicon_and_language_model_as_they_are(project
     hollow(study, tmp_path)
     jobs = project.planned("--config", f"data_root={tmp_path}", config=str(study))
     assert {"make_set:train", "make_set:dev", "make_set:test", "take_lm"} <= jobs
-    assert {job for job in jobs if job.startswith("train_network")} == {"train_network:dnn:1"}
+    assert {job for job in jobs if job.startswith("train_network")} == {
+        f"train_network:dnn:{seed}" for seed in (1, 2, 3)
+    }
     assert not jobs & {"estimate_lm"}
 
 
@@ -135,3 +137,9 @@ def test_the_estimate_counts_the_jobs_of_the_plan(project, overlays):
     planned = totals(project.run("-n", "-q", "rules", "--configfile", *files, config=None).stdout)
     assert planned.pop("total") == sum(counted.values())
     assert planned == counted
+
+
+def test_results_of_a_run_that_is_none_are_refused_by_name(project):
+    for target in ("networks/rnn-9/seed1/model.pt", "decode/rnn-9/seed1/score.json"):
+        done = project.run("-n", "--", f"results/tiny/{target}", check=False)
+        assert done.returncode and "rnn-9: no run of tiny; did you mean 'rnn-0'?" in done.stdout

@@ -12,6 +12,7 @@ import sys
 import pytest
 import yaml
 
+from darkknowledge.archives import Archive
 from darkknowledge.boundaries import compare_boundaries, read_phones
 from darkknowledge.corpora.options import SyntheticOptions
 from darkknowledge.corpora.synthetic import phone_times
@@ -208,6 +209,23 @@ def test_jobs_that_divide_a_set_are_no_part_of_the_result(copy):
     assert not [name for name in after if re.search("part[0-9]", name)]
 
 
+def test_speed_is_measured_where_a_table_shows_it(copy):
+    columns = ["network_rtf", "rtf"]
+    shown = {"runs": ["tri2b", "dnn"], "columns": columns}
+    config = overlay(copy, tables={"speed": shown})
+    target = ["--", "results/tiny/tables/speed.csv"]
+    assert copy.planned(*target, config=config) == {
+        "measure_speed:tri2b",
+        "measure_speed:dnn/seed1",
+        "make_table:speed",
+    }
+    copy.run(*target, config=config)
+    found = list(csv.DictReader((copy.results / "tables" / "speed.csv").open()))
+    assert [row["run"] for row in found] == ["tri2b", "dnn"]
+    for row in found:
+        assert 0 < float(row["network_rtf"]) < float(row["rtf"]) < 2
+
+
 def test_a_job_that_fails_leaves_the_others_running_and_a_table_with_a_gap(copy):
     soft = {"targets": "soft", "teacher": "dnn", "temperature": 2}
     runs = {"broken": {"network": "lstm", **soft}, "other": {"network": "dnn", "targets": "hard"}}
@@ -311,6 +329,16 @@ def test_a_recurrent_teacher_of_adapted_features(copy):
     ]
     assert rows[-1]["train_expected"] > rows[0]["train_expected"] > 20
     assert "Nothing to be done" in copy.run(config=config).stdout
+
+
+def test_scores_and_lattices_for_other_tools_are_made_on_demand(copy):
+    scores, lattices = "scores/dnn/seed1/test.scp", "decode/dnn/seed1/lattices.txt"
+    copy.run("--", *(f"results/tiny/{file}" for file in (scores, lattices)))
+    likelihoods = Archive(copy.results / scores)
+    lines = (copy.results / lattices).read_text().split("\n\n")
+    spoken = {block.splitlines()[0].strip() for block in lines if block.strip()}
+    assert spoken and spoken <= set(likelihoods)
+    assert len({array.shape[1] for _, array in likelihoods.items()}) == 1
 
 
 def test_an_exported_run_recognises_by_itself(copy):
