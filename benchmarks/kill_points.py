@@ -3,8 +3,9 @@
     python benchmarks/kill_points.py [KILLS] [SEED]
 
 The study is run once without a disturbance; then again and again, killed with all its jobs
-(SIGKILL) at random moments and started anew, until it ends. Every kill is thus followed by a
-whole study, which is compared, byte for byte, with the undisturbed one.
+(SIGKILL) at random moments and started anew, until it ends. Each life ends as a whole study, which
+is compared, byte for byte, with the undisturbed one. It is the tests' study with less to search,
+which has every kind of file and few long jobs.
 """
 
 import os
@@ -16,25 +17,38 @@ import tempfile
 import time
 from pathlib import Path
 
+import yaml
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.workflow.project import Project
+from tests.workflow.project import TINY, Project
 
-LIFE = (5.0, 25.0)  # seconds until a kill
+SHORTEST = 3.0  # seconds until a kill
+SHARE = 5  # the longest are this part of an undisturbed life
 
 
-def live(project: Project, moments: random.Random, most: int) -> list[float]:
+def smaller(path: Path) -> str:
+    """Write the study."""
+    study = yaml.safe_load(Path(TINY).read_text())
+    study["decoding"] |= {"lattice_beam": None, "acoustic_scales": [0.1]}
+    path.write_text(yaml.safe_dump(study))
+    return str(path)
+
+
+def live(
+    project: Project, study: str, moments: random.Random, longest: float, most: int
+) -> list[float]:
     """Run a study that is killed at most so many times; return the seconds until each kill."""
     kills: list[float] = []
     while len(kills) < most:
         process = subprocess.Popen(
-            project.command("--quiet", "all"),
+            project.command("--quiet", "all", config=study),
             cwd=project.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        seconds = moments.uniform(*LIFE)
+        seconds = moments.uniform(SHORTEST, longest)
         try:
             process.wait(timeout=seconds)
             break
@@ -42,7 +56,7 @@ def live(project: Project, moments: random.Random, most: int) -> list[float]:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             kills.append(seconds)
-    project.run()
+    project.run(config=study)
     return kills
 
 
@@ -50,16 +64,17 @@ def main(kills: int, seed: int) -> int:
     """Print a line for each life; return how many ended otherwise."""
     moments, done, lives, bad = random.Random(seed), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        undisturbed = Project(Path(folder) / "undisturbed")
+        undisturbed, study = Project(Path(folder) / "undisturbed"), smaller(Path(folder) / "s.yaml")
         began = time.monotonic()
-        undisturbed.run()
+        undisturbed.run(config=study)
+        whole = time.monotonic() - began
         expected = undisturbed.checksums()
-        print(f"undisturbed: {time.monotonic() - began:.0f} s, {len(expected)} files", flush=True)
+        print(f"undisturbed: {whole:.0f} s, {len(expected)} files", flush=True)
         while done < kills:
             lives += 1
             began = time.monotonic()
             project = Project(Path(folder) / f"life{lives}")
-            points = live(project, moments, kills - done)
+            points = live(project, study, moments, whole / SHARE, kills - done)
             found = project.checksums()
             other = [
                 name for name in expected.keys() | found if expected.get(name) != found.get(name)

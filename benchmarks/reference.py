@@ -3,10 +3,12 @@
     python benchmarks/reference.py [DATA_ROOT] [snakemake options]
 
 Runs `snakemake --configfile studies/reference.yaml` where something is lacking, then prints the
-two side by side. Kaldi's numbers are those of `reference/RESULTS.md` below the data root.
+two side by side; of a network the mean over seeds, and the times of the first. Kaldi's numbers are
+those of `reference/RESULTS.md` below the data root.
 """
 
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -50,13 +52,14 @@ def main(root: str, options: list[str]) -> None:
     total = {"Kaldi": KALDI_FEATURES, "here": extraction}
     for name, (wer, training, decoding) in KALDI.items():
         system = name if (RESULTS / "decode" / name / "score.json").is_file() else f"{name}/seed1"
-        score = RESULTS / "decode" / system / "score.json"
-        if not score.is_file():
+        pattern = f"{name}/score.json" if system == name else f"{name}/seed*/score.json"
+        scores = [json.loads(path.read_text()) for path in (RESULTS / "decode").glob(pattern)]
+        if not scores:
             continue
         train = f"train_{name}" if system == name else f"train_network/{name}.seed1"
         own = [train, f"tune_decoding/{system}", f"decode/{system}"]
         jobs += own
-        here = json.loads(score.read_text())["total"]["wer"]
+        here = statistics.fmean(score["total"]["wer"] for score in scores)
         seconds = measured(train)["s"]
         memory = max(measured(job)["max_rss"] for job in own) / 1024
         print(
