@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
-from matplotlib.ticker import FormatStrFormatter, NullFormatter
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FormatStrFormatter, LogFormatter
 
 from darkknowledge.failures import problem_of
 from darkknowledge.figures import COLOURS, STYLE, name_absent, save_figure
@@ -162,6 +163,7 @@ def draw_path(
                 panel.plot(
                     *way.T, "o-", color=colour, markersize=3.2, linewidth=1.1, label=labels[run],
                     markeredgecolor="#1d2939", markeredgewidth=0.4,
+                    path_effects=[withStroke(linewidth=1.9, foreground="#1d2939")],
                 )  # fmt: skip
                 panel.plot(
                     *way[-1], "*", color=colour, markersize=11, markeredgecolor="#1d2939",
@@ -215,7 +217,8 @@ def draw_curvature(stem: str | Path, table: pd.DataFrame, absent: Sequence[str] 
                 low = (rows["low"].where(rows["low"] > 0, rows["mean"])).min()
                 panel.set_yscale("log")
                 panel.set_ylim(0.7 * low, 1.4 * np.nanmax([rows["high"].max(), rows["mean"].max()]))
-                panel.yaxis.set_minor_formatter(NullFormatter())
+                panel.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+                panel.tick_params(axis="y", which="minor", labelsize=7)
             panel.set_xticks(range(len(models)), models, rotation=60, ha="right")
             panel.set_xlim(-0.6, len(models) - 0.4)
         if not table.empty:
