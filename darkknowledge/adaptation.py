@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from darkknowledge.acoustic import acoustic_scores
-from darkknowledge.archives import Archive, write_archive
+from darkknowledge.archives import write_archive
 from darkknowledge.checkpoints import load_network
 from darkknowledge.decoding import Decoder, Graph, Hypothesis, decode_set, tune
 from darkknowledge.errors import DataError, shown
@@ -32,6 +32,7 @@ from darkknowledge.hmm.gmm import SortedFrames
 from darkknowledge.hmm.model import HmmModel, Mixtures
 from darkknowledge.hmm.options import SatOptions
 from darkknowledge.progress import logger
+from darkknowledge.trees import open_alignments
 
 # of the transforms, one after the other, each with the adapted features of the one before
 ESTIMATIONS = 2
@@ -244,7 +245,7 @@ def adapt_to_alignments(system: System, alignments: str | Path) -> None:
         Index of the transitions, from 1, of the same model's stage.
     """
     system.options = system.options.model_copy(update={"silence_weight": 0.0})
-    archive = Archive(alignments)
+    archive = open_alignments(alignments, system.model, system.hmm.tree_digest)
     pdf = system.hmm.transition_pdf
     paths = {u: pdf[archive[u] - 1] for u in system.speaker if u in archive}
     for _ in range(ESTIMATIONS):

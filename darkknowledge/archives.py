@@ -1,9 +1,9 @@
 """Kaldi archives: a table of arrays in an ``ark`` file with its index in an ``scp`` file.
 
 Those of the workflow have their checksums beside them, in a ``crc`` file: first its own, then the
-index's and the size of the archive, then one CRC-32 for each record, its key included. What was
-changed since it was written is refused, the index and the sizes when the archive is opened, a
-record when it is read.
+index's and the size of the archive, and of pdfs or transitions the digest of their tree; then one
+CRC-32 for each record, its key included. What was changed since it was written is refused, the
+index and the sizes when the archive is opened, a record when it is read.
 """
 
 import re
@@ -25,7 +25,9 @@ _RANGE = r"\[(?P<rows>\d+:\d+|:)?(?:,(?P<columns>\d+:\d+|:))?\]"
 _PLACE = re.compile(rf"(?P<path>[^|]*[^|\s]):(?P<offset>\d{{1,18}})(?:{_RANGE})?")
 
 
-def write_archive(scp: str | Path, items: Iterable[tuple[str, np.ndarray]]) -> int:
+def write_archive(
+    scp: str | Path, items: Iterable[tuple[str, np.ndarray]], tree: str | None = None
+) -> int:
     """Write arrays to ``X.ark``, their index to ``X.scp`` and their checksums to ``X.crc``.
 
     Parameters
@@ -34,6 +36,8 @@ def write_archive(scp: str | Path, items: Iterable[tuple[str, np.ndarray]]) -> i
         Name of the index, ending in ``.scp``; the others stand beside it.
     items : iterable of (key, array)
         float32 matrices (N, D) or vectors, or int32 vectors, keys without spaces and unique.
+    tree : str, optional
+        Digest of the tree that pdfs or transitions are of, one word.
 
     Returns
     -------
@@ -77,7 +81,8 @@ def write_archive(scp: str | Path, items: Iterable[tuple[str, np.ndarray]]) -> i
         order = sorted(index)
         lines = "".join(f"{key} {ark}:{index[key][0]}\n" for key in order).encode()
         scp_file.write(lines)
-        sums = [f"{zlib.crc32(lines):08x} {ark_file.tell()}\n"]
+        head = f"{zlib.crc32(lines):08x} {ark_file.tell()}"
+        sums = [f"{head} {tree}\n" if tree else f"{head}\n"]
         sums += [f"{index[key][1]:08x} {key}\n" for key in order]
         content = "".join(sums).encode()
         crc_file.write(f"{zlib.crc32(content):08x} {VERSION}\n".encode() + content)
@@ -112,6 +117,11 @@ class Archive(Mapping):
     mend : str
         What mends an archive that cannot be read.
 
+    Attributes
+    ----------
+    tree : str or None
+        Digest of the tree that pdfs or transitions are of, as it was written.
+
     Raises
     ------
     DataError
@@ -134,6 +144,7 @@ class Archive(Mapping):
             self._places[key] = place
         if not self._places:
             raise DataError(f"{scp}: no entries; expected at least one")
+        self.tree: str | None = None
         self._sums = {} if roots else self._read_sums()
 
     def _read_sums(self) -> dict[str, int]:
@@ -145,9 +156,10 @@ class Archive(Mapping):
             raise DataError(f"{path}: damaged, or of another version; {self._mend}")
         try:
             head, *lines = content.decode().split("\n")[:-1]
-            index, size = int(head.split()[0], 16), int(head.split()[1])
+            first, second, *tree = head.split()
+            index, size, self.tree = int(first, 16), int(second), tree[0] if tree else None
             sums = {key: int(crc, 16) for crc, key in (line.split(" ") for line in lines)}
-        except (ValueError, IndexError) as error:
+        except ValueError as error:
             raise DataError(f"{path}: no checksums ({error}); {self._mend}") from None
         if sums.keys() != self._places.keys():
             raise DataError(f"{path}: has other keys than {self.path.name}; {self._mend}")

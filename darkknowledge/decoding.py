@@ -13,13 +13,14 @@ import numpy as np
 
 from darkknowledge.acoustic import tree_of
 from darkknowledge.checksums import CHECKSUMS, check_checksums
-from darkknowledge.errors import DataError, shown
+from darkknowledge.errors import DataError
 from darkknowledge.files import read_lines, read_symbols, reading
 from darkknowledge.graph.compose import BOUNDARIES, FILES, GRAPH, TREE, WORDS
 from darkknowledge.graph.fst import Fst, read_fst
 from darkknowledge.graph.hmm_fst import SILENCE_START, WORD_START
 from darkknowledge.graph.options import DecodingOptions
 from darkknowledge.progress import logger
+from darkknowledge.trees import check_tree
 from darkknowledge.word_errors import Counts, count_errors
 from darkknowledge.zipped import parse_array, refusing
 
@@ -80,12 +81,8 @@ class Graph:
         mend = f"delete {folder / GRAPH} and run snakemake; if it was made elsewhere, {LIST_FILES}"
         check_checksums(folder, FILES, mend, [BOUNDARIES, TREE])
         if model is not None and (folder / TREE).is_file():
-            own, other = "".join(read_lines(folder / TREE)), tree_of(model)
-            if other not in (None, own):
-                raise DataError(
-                    f"{folder / GRAPH}: its pdfs are of the tree {shown(own[:12])}, those of "
-                    f"{model} of {shown(other[:12])}; delete the older of the two and run snakemake"
-                )
+            own = "".join(read_lines(folder / TREE))
+            check_tree(folder / GRAPH, own, model, tree_of(model))
         self.has_boundaries = path.is_file()
         self.words = read_symbols(folder / WORDS)
         self._fst = read_fst(folder / GRAPH)

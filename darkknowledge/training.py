@@ -14,6 +14,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from darkknowledge.acoustic import tree_of
 from darkknowledge.batches import FrameSet, gather_frames, plan_streams, plan_utterances
 from darkknowledge.checkpoints import (
     load_checkpoint,
@@ -44,6 +45,7 @@ from darkknowledge.sequence.files import TrainingLattices
 from darkknowledge.sequence.objective import SequenceObjective, sequence_objective
 from darkknowledge.soft_targets import Cache, open_cache
 from darkknowledge.targets import Objective, Phase, objectives
+from darkknowledge.trees import check_tree
 
 Objectives = Phase | SequenceObjective
 
@@ -801,7 +803,8 @@ def train_network(
     live : path, optional
         File that `darkknowledge.watch` reads while the training runs.
     tree : str, optional
-        Digest of the tree whose pdfs are learnt, which the model then tells.
+        Digest of the tree whose pdfs are learnt, which the model then tells. Teachers, lattices
+        and the network of ``start`` must be of the same, where they tell theirs.
 
     Returns
     -------
@@ -828,6 +831,11 @@ def train_network(
         for path, teacher in zip(soft_targets, teachers or [None] * len(soft_targets), strict=True)
     ]
     opened = None if lattices is None else TrainingLattices(lattices)
+    trees = {path: tree_of(path) for path in (*teachers, start) if path is not None}
+    if opened is not None:
+        trees[lattices] = opened.search.get("tree")
+    for path, other in trees.items():
+        check_tree(path, other, "the alignments", tree)
     prior = log_priors(train_frames.labels, num_pdfs)
     if target_options.targets in SEQUENCE:
         if opened is None:

@@ -7,7 +7,6 @@ import torch
 
 from darkknowledge.acoustic import acoustic_scores
 from darkknowledge.adaptation import read_tuning
-from darkknowledge.archives import Archive
 from darkknowledge.datadir import read_table
 from darkknowledge.decoding import Graph
 from darkknowledge.failures import pass_on
@@ -16,6 +15,7 @@ from darkknowledge.jobs import start_job
 from darkknowledge.networks.options import SequenceOptions
 from darkknowledge.sequence.files import write_training_lattices
 from darkknowledge.sequence.search import PathSearch, search_lattices
+from darkknowledge.trees import open_alignments
 
 start_job(snakemake)
 torch.set_num_threads(1)
@@ -28,7 +28,7 @@ search = PathSearch(Graph(Path(given.graph).parent, given.model), tuning["acoust
 
 def lattices():
     for name in ("train", "dev"):
-        aligned = Archive(given[f"{name}_alignments"])
+        aligned = open_alignments(given[f"{name}_alignments"], given.hmm, hmm.tree_digest)
         speaker = {u: s for u, s in read_table(given[f"{name}_utt2spk"]).items() if u in aligned}
         features = given[f"{name}_features"], given[f"{name}_cmvn"]
         scores = acoustic_scores(given.model, *features, speaker, tuning["prior_scale"])
@@ -42,6 +42,7 @@ write_training_lattices(
         "acoustic_scale": tuning["acoustic_scale"],
         "prior_scale": tuning["prior_scale"],
         "num_pdfs": hmm.num_pdfs,
+        "tree": hmm.tree_digest,
         "silence": np.flatnonzero(hmm.silent_pdfs).tolist(),
     },
 )

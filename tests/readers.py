@@ -414,7 +414,7 @@ TUNING = {
 SILPROB = "<s> 0.5\n</s>_s 1.2\n</s>_n 0.8\noverall 0.2\n"
 SEALED: dict[str, Reader] = {
     "archive": Reader(
-        lambda f: write_archive(f / "x.scp", _arrays().items()),
+        lambda f: write_archive(f / "x.scp", _arrays().items(), "a1b2"),
         lambda f: dict(Archive(f / "x.scp")),
         ("x.ark", "x.scp", "x.crc"),
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from darkknowledge.archives import Archive, write_archive
+from darkknowledge.archives import write_archive
 from darkknowledge.datadir import DataDirectory
 from darkknowledge.errors import DataError, TrainingError
 from darkknowledge.files import write_jsonl, write_lines
@@ -37,6 +37,7 @@ from darkknowledge.hmm.transforms import estimate_lda, estimate_mllt
 from darkknowledge.hmm.tree import monophone_tree
 from darkknowledge.hmm.tying import build_tree, initial_mixtures, phone_questions
 from darkknowledge.progress import logger
+from darkknowledge.trees import open_alignments
 
 FRAME_SHIFT = 0.01
 EARLY_FAILURES = 0.5
@@ -219,6 +220,7 @@ class _Training:
                 for part in self.crew.map("get_alignments")
                 for utterance, transitions in part.items()
             ),
+            self.model.tree_digest,
         )
         self.model.write(folder / "model.npz")
 
@@ -256,8 +258,9 @@ def check_failures(
 
 def _previous(folder: str | Path) -> tuple[HmmModel, dict[str, np.ndarray]]:
     folder = Path(folder)
-    model = HmmModel.read(folder / "model.npz")
-    archive = Archive(folder / "alignments.scp")
+    path = folder / "model.npz"
+    model = HmmModel.read(path)
+    archive = open_alignments(folder / "alignments.scp", path, model.tree_digest)
     return model, {utterance: archive[utterance] - 1 for utterance in archive}
 
 
@@ -606,6 +609,8 @@ def align_set(
     phone_lines, word_lines = ctm_lines(model, data.text, alignments, frame_shift)
     write_lines(folder / "phones.ctm", phone_lines)
     write_lines(folder / "words.ctm", word_lines)
-    write_archive(folder / "transition.scp", ((u, a + 1) for u, a in alignments.items()))
-    write_archive(folder / "pdf.scp", ((u, model.transition_pdf[a]) for u, a in alignments.items()))
+    pdfs = ((u, model.transition_pdf[a]) for u, a in alignments.items())
+    transitions = ((u, a + 1) for u, a in alignments.items())
+    for name, items in (("transition", transitions), ("pdf", pdfs)):
+        write_archive(folder / f"{name}.scp", items, model.tree_digest)
     return failed

@@ -11,6 +11,7 @@ from darkknowledge.batches import FrameSet, gather_frames
 from darkknowledge.datadir import read_table
 from darkknowledge.errors import DataError
 from darkknowledge.subsets import part_of_speakers
+from darkknowledge.trees import check_tree
 
 
 class Frames:
@@ -37,6 +38,10 @@ class Frames:
         self._labels = Archive(alignments)
         known = {u: s for u, s in read_table(utt2spk).items() if u in self._labels}
         self._speaker = part_of_speakers(known, share)
+
+    def check(self, model: str | Path, tree: str | None) -> None:
+        """Refuse a model whose pdfs are of another tree than those of the alignments."""
+        check_tree(model, tree, self._labels.path, self._labels.tree)
 
     def draw(self, frames: int, count: int, seed: list[int]) -> list[list[str]]:
         """Draw batches of utterances; see `draw_batches`."""

@@ -139,7 +139,7 @@ def compute_landscape(
     DataError
         If a file cannot be used, or the networks differ in more than trained weights.
     """
-    networks, runs = _networks(models)
+    networks, runs = _networks(models, frames)
     network = networks[0]
     evaluated = Objectives(objectives, network.num_pdfs, device)
     names = frames.draw(options.frames, 1, [options.seed, SURFACE])[0]
@@ -181,9 +181,13 @@ def compute_landscape(
     return grid
 
 
-def _networks(models: Sequence[str | Path]) -> tuple[list[AcousticNetwork], list[str]]:
+def _networks(
+    models: Sequence[str | Path], frames: Frames
+) -> tuple[list[AcousticNetwork], list[str]]:
     """Read networks that differ in their weights alone; return them and the runs' names."""
     loaded = [load_network(model) for model in models]
+    for (_, _, meta), model in zip(loaded, models, strict=True):
+        frames.check(model, meta.get("tree"))
     first, _, meta = loaded[0]
     for (network, _, other), model in zip(loaded[1:], models[1:], strict=True):
         own, buffers = dict(network.named_buffers()), dict(first.named_buffers())
@@ -251,6 +255,7 @@ def compute_curvature(
         - ``sharpness``, the largest rise within ``ball`` times the norm of the weights.
     """
     network, _, meta = load_network(model)
+    frames.check(model, meta.get("tree"))
     evaluated = Objectives(objectives, network.num_pdfs, device)
     drawn = frames.draw(options.batch_frames, options.batches, [options.seed, MINIBATCHES])
     rows = []

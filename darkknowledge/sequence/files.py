@@ -40,7 +40,7 @@ def write_training_lattices(
     lattices : iterable of (utterance, TrainingLattice)
     search : mapping
         What the training must know of the search: ``acoustic_scale``, ``prior_scale``,
-        ``num_pdfs`` and the numbers of the pdfs of ``silence``.
+        ``num_pdfs``, the numbers of the pdfs of ``silence`` and the digest of their ``tree``.
 
     Returns
     -------

@@ -55,7 +55,8 @@ def test_truncated_archive_is_named(tmp_path):
 def test_a_flip_anywhere_is_refused(tmp_path):
     arrays = {"b": np.arange(5, dtype=np.int32), "a": np.ones((2, 3), dtype=np.float32)}
     scp = tmp_path / "x.scp"
-    write_archive(scp, arrays.items())
+    write_archive(scp, arrays.items(), tree="a1b2")
+    assert Archive(scp).tree == "a1b2"
     for name in ("x.ark", "x.scp", "x.crc"):
         whole = (tmp_path / name).read_bytes()
         for place in range(len(whole)):

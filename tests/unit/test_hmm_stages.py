@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -282,6 +283,25 @@ def test_a_speaker_adapted_model_aligns_with_transforms(speech, trained, tmp_pat
         for u in data.wav
     ]
     assert np.mean(same) > 0.9
+
+
+def test_alignments_of_another_tree_are_refused(speech, trained, tmp_path):
+    data, mfcc, cmvn, lexicon, _ = speech
+    trees = {s: HmmModel.read(trained / s / "model.npz").tree_digest for s in ("mono", "tri2b")}
+    assert trees["mono"] != trees["tri2b"]
+    for name in ("pdf", "transition"):
+        assert Archive(trained / "alignments" / f"{name}.scp").tree == trees["tri2b"]
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    shutil.copy(trained / "mono" / "model.npz", mixed)
+    for suffix in ("ark", "scp", "crc"):
+        shutil.copy(trained / "tri2b" / f"alignments.{suffix}", mixed)
+    told = f"tree '{trees['tri2b'][:12]}', those of {mixed}/model.npz of '{trees['mono'][:12]}'"
+    with pytest.raises(DataError, match=f"mixed/alignments.scp: its pdfs are of the {told}; del"):
+        train_triphones("tri1", data, mfcc, cmvn, lexicon, mixed, tmp_path / "tri1", OPTIONS)
+    system = System(trained / "tri3b" / "model.npz", mfcc, cmvn, data.speaker)
+    with pytest.raises(DataError, match="delete the older of the two"):
+        adapt_to_alignments(system, trained / "tri1" / "alignments.scp")
 
 
 def test_foreign_words_and_other_phones_are_refused(speech, trained, tmp_path):

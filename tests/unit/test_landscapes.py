@@ -39,6 +39,7 @@ from darkknowledge.networks.registry import build_network
 from darkknowledge.soft_targets import write_soft_targets
 from darkknowledge.targets import Objective
 from darkknowledge.training import evaluate
+from darkknowledge.trees import check_tree
 
 PDFS = 5
 NETWORKS = {
@@ -483,6 +484,9 @@ def trained(tmp_path_factory):
     write_soft_targets(folder / "T2.soft", logits, 2.0, {"run": "dnn", "seed": 1})
 
     class Made:
+        def check(self, model, tree):
+            check_tree(model, tree, "pdf.scp", "ours")
+
         def draw(self, frames, count, seed):
             return draw_batches(lengths, frames, count, seed)
 
@@ -558,6 +562,20 @@ def test_networks_of_a_line_must_be_alike(tmp_path, trained):
         compute_landscape(
             "line", tmp_path / "x.npz", models, [], frames, SPECS, GridOptions(), tmp_path
         )
+
+
+def test_networks_of_another_tree_are_refused(tmp_path, trained):
+    _, frames = trained
+    network = build_network(NETWORKS["lstm"], 4, PDFS, 1)
+    meta = {"run": "x", "seed": 1, "tree": "another"}
+    save_model(tmp_path / "x.pt", network, NETWORKS["lstm"], torch.zeros(PDFS), meta)
+    one = tmp_path / "x.pt"
+    with pytest.raises(DataError, match="x.pt: its pdfs are of the tree 'another', those of pdf"):
+        compute_landscape(
+            "line", tmp_path / "x.npz", [one, one], [], frames, SPECS, GridOptions(), tmp_path
+        )
+    with pytest.raises(DataError, match="x.pt: its pdfs are of the tree 'another', those of pdf"):
+        compute_curvature(tmp_path / "x.json", one, frames, SPECS, CurvatureOptions())
 
 
 def test_curvature_of_a_network(tmp_path, trained):

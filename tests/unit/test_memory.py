@@ -33,6 +33,7 @@ def test_pages_that_processes_share_count_once():
             one.kill()
         process.kill()
         process.wait()
+    psutil.wait_procs(processes, timeout=30)
     assert used_megabytes(processes) == 0
 
 

@@ -15,6 +15,7 @@ import torch
 from darkknowledge import training
 from darkknowledge.batches import gather_frames
 from darkknowledge.checkpoints import load_epochs, load_network
+from darkknowledge.checksums import file_digest
 from darkknowledge.errors import DataError, DivergenceError, TrainingError
 from darkknowledge.live import read_live
 from darkknowledge.networks.inputs import window_index
@@ -558,7 +559,7 @@ def test_unvisited_pdfs_have_a_prior():
     assert priors.tolist() == pytest.approx([0.5, 0.125, 0.25, 0.125])
 
 
-def sausages(path, wrong=2):
+def sausages(path, wrong=2, **told):
     """Write lattices in which the label of each frame has some competitors."""
     rng = np.random.default_rng(5)
 
@@ -573,7 +574,7 @@ def sausages(path, wrong=2):
 
     labels = {**TRAIN[1], **CV[1]}
     items = ((u, lattice(states)) for u, states in sorted(labels.items()))
-    search = {"acoustic_scale": 0.5, "prior_scale": 1.0, "num_pdfs": PDFS, "silence": [0]}
+    search = {"acoustic_scale": 0.5, "prior_scale": 1.0, "num_pdfs": PDFS, "silence": [0], **told}
     write_training_lattices(path, items, search)
     return path
 
@@ -595,6 +596,23 @@ def test_expected_accuracy_rises_from_epoch_to_epoch(tmp_path, name, targets):
     assert all(row["train_lacking"] == 0 for row in rows)
     _, again = run(tmp_path / "b", network, {"targets": targets}, training, **more)
     assert again == files
+
+
+def test_what_is_of_another_tree_is_refused(tmp_path):
+    run(tmp_path / "start", DNN, training={"epochs": 1}, tree="another")
+    start, lattices = tmp_path / "start" / "model.pt", sausages(tmp_path / "l.npz", tree="third")
+    refused = "pdfs are of the tree '{}', those of the alignments of 'ours'; delete the older"
+    for more, other in (({"start": start}, "another"), ({"lattices": lattices}, "third")):
+        run(tmp_path / "same", DNN, training={"epochs": 1}, tree=other, **more)
+        run(tmp_path / "untold", DNN, training={"epochs": 1}, **more)
+        with pytest.raises(DataError, match=refused.format(other)):
+            run(tmp_path / "other", DNN, training={"epochs": 1}, tree="ours", **more)
+    scores = stream_log_posteriors(load_network(start)[0], {**TRAIN[0], **CV[0]})
+    teacher = {"run": "start", "seed": 1, "sha256": file_digest(start)}
+    write_soft_targets(tmp_path / "T2.soft", scores, 2.0, teacher)
+    more = {"soft_targets": [tmp_path / "T2.soft"], "teachers": [start]}
+    with pytest.raises(DataError, match=refused.format("another")):
+        run(tmp_path / "other", DNN, {"targets": "soft", "temperature": 2}, tree="ours", **more)
 
 
 def test_soft_targets_smooth_sequence_training(tmp_path, cache):
