@@ -1,20 +1,22 @@
-"""A tiny study killed at many moments of its life: does it end with the same bytes?
+"""Stop a small study at random moments of its life; every rest of it must end with the same bytes.
 
     python benchmarks/kill_points.py [KILLS] [SEED]
 
-The study is run once without a disturbance; then again and again, killed with all its jobs
-(SIGKILL) at random moments and started anew, until it ends. Each life ends as a whole study, which
-is compared, byte for byte, with the undisturbed one. It is the tests' study with less to search,
-which has every kind of file and few long jobs.
+The study is run once without a disturbance. A second life of it is halted, with all its jobs
+(SIGSTOP), once in each of KILLS equal parts of nine tenths of its time, and its folder copied: what
+a kill (SIGKILL) would leave at that moment. Each copy is then run to its end by the same command,
+and compared, byte for byte, with the undisturbed study. It is the tests' study with less to do.
 """
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -23,71 +25,80 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.workflow.project import TINY, Project
 
-SHORTEST = 3.0  # seconds until a kill
-SHARE = 5  # the longest are this part of an undisturbed life
+LIVED = 0.9  # a second life may be a little shorter than the first
+TABLE = "results/tiny/tables/table1.csv"
 
 
 def smaller(path: Path) -> str:
     """Write the study."""
     study = yaml.safe_load(Path(TINY).read_text())
-    study["decoding"] |= {"lattice_beam": None, "acoustic_scales": [0.1]}
+    study["corpora"]["tiny"] |= {"train_minutes": 2, "test_utterances": 1, "lm_sentences": 300}
+    study["decoding"] = {"acoustic_scales": [0.1], "prior_scales": [1], "beams": [7]}
+    study["hmm"]["alignment"] = {"allowed_failures": 0.2}
+    study["networks"]["dnn"]["training"]["epochs"] = 3
+    study["networks"]["lstm"]["training"] |= {"epochs": 3, "finetune_epochs": 2}
+    study["tables"]["table1"]["runs"] = ["dnn", "rnn-t2-pretrain"]
     path.write_text(yaml.safe_dump(study))
     return str(path)
 
 
-def live(
-    project: Project, study: str, moments: random.Random, longest: float, most: int
-) -> list[float]:
-    """Run a study that is killed at most so many times; return the seconds until each kill."""
-    kills: list[float] = []
-    while len(kills) < most:
-        process = subprocess.Popen(
-            project.command("--quiet", "all", config=study),
-            cwd=project.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        seconds = moments.uniform(SHORTEST, longest)
+def halt(project: Project, study: str, moments: list[float], folder: Path) -> list[Project]:
+    """Run a study; copy it at some moments, in seconds, of the time in which it is not halted."""
+    life = subprocess.Popen(
+        project.command("--quiet", "all", "--", TABLE, config=study),
+        cwd=project.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    copies: list[Project] = []
+    halted, began = 0.0, time.monotonic()
+    for moment in moments:
         try:
-            process.wait(timeout=seconds)
+            life.wait(timeout=max(0.0, moment + halted + began - time.monotonic()))
             break
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills.append(seconds)
-    project.run(config=study)
-    return kills
+            stopped = time.monotonic()
+            os.killpg(life.pid, signal.SIGSTOP)
+            copies.append(Project(folder / f"{len(copies) + 1}"))
+            copies[-1].take_results(project)
+            os.killpg(life.pid, signal.SIGCONT)
+            halted += time.monotonic() - stopped
+    life.wait()
+    return copies
 
 
 def main(kills: int, seed: int) -> int:
-    """Print a line for each life; return how many ended otherwise."""
-    moments, done, lives, bad = random.Random(seed), 0, 0, 0
-    with tempfile.TemporaryDirectory() as folder:
-        undisturbed, study = Project(Path(folder) / "undisturbed"), smaller(Path(folder) / "s.yaml")
+    """Print a line for each end; return how many were others."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        undisturbed, study = Project(folder / "undisturbed"), smaller(folder / "study.yaml")
         began = time.monotonic()
-        undisturbed.run(config=study)
+        undisturbed.run("--", TABLE, config=study)
         whole = time.monotonic() - began
         expected = undisturbed.checksums()
         print(f"undisturbed: {whole:.0f} s, {len(expected)} files", flush=True)
-        while done < kills:
-            lives += 1
-            began = time.monotonic()
-            project = Project(Path(folder) / f"life{lives}")
-            points = live(project, study, moments, whole / SHARE, kills - done)
-            found = project.checksums()
-            other = [
-                name for name in expected.keys() | found if expected.get(name) != found.get(name)
-            ]
-            bad += bool(other)
-            done += len(points)
-            end = f"{len(other)} files differ: {sorted(other)[:5]}" if other else "the same bytes"
-            print(
-                f"life {lives}: {len(points)} kills, {time.monotonic() - began:.0f} s, {end}",
-                flush=True,
-            )
-    print(f"{done} kills in {lives} lives, {bad} of which ended otherwise")
-    return bad
+
+        draw = random.Random(seed)
+        part = LIVED * whole / kills
+        moments = [(number + draw.random()) * part for number in range(kills)]
+        copies = halt(Project(folder / "life"), study, moments, folder)
+
+        def end(copy: Project, moment: float) -> bool:
+            began, before = time.monotonic(), len(copy.checksums())
+            copy.run("--cores", "1", "--", TABLE, config=study, check=False)
+            found = copy.checksums()
+            other = {n for n in expected.keys() | found if expected.get(n) != found.get(n)}
+            told = f"{len(other)} files differ: {sorted(other)[:5]}" if other else "the same bytes"
+            took = time.monotonic() - began
+            print(f"{moment:.1f} s, {before} files; {took:.0f} s more: {told}", flush=True)
+            shutil.rmtree(copy.folder)
+            return not other
+
+        with ThreadPoolExecutor(2) as pool:
+            same = sum(pool.map(end, copies, moments))
+    print(f"{len(copies)} kill points, {same} ends the same")
+    return kills - same
 
 
 if __name__ == "__main__":

@@ -66,9 +66,10 @@ class Project:
         return done
 
     def take_results(self, other: "Project") -> None:
-        """Copy what another project has made, and what Snakemake noted of it."""
+        """Copy what another project has made so far, and what Snakemake noted of it."""
         for name in ("results", ".snakemake"):
-            shutil.copytree(other.folder / name, self.folder / name, symlinks=True)
+            if (other.folder / name).exists():
+                shutil.copytree(other.folder / name, self.folder / name, symlinks=True)
 
     def planned(self, *arguments: str, config: str | None = TINY) -> set[str]:
         """Name the jobs of a dry run, as rule or rule:run."""
