@@ -176,7 +176,8 @@ def _in_fork(function, *arguments) -> bytes:
 def _serve() -> None:
     """Answer one JSON request per line of standard input with length-prefixed bytes."""
     library = _Library()
-    output = sys.stdout.buffer
+    # sys.stdout.buffer may be unbuffered (PYTHONUNBUFFERED) and then stops short at a signal
+    output = open(sys.stdout.fileno(), "wb", closefd=False)
     for line in sys.stdin:
         request = json.loads(line)
         if "sentences" in request:

@@ -1,9 +1,17 @@
 """The synthetic corpus: grammar, voices, lexicon, determinism."""
 
+import fcntl
 import hashlib
+import json
+import os
+import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -96,6 +104,26 @@ def test_speech_depends_on_the_request_alone():
     assert first == again == later
     assert first != other
     assert 1.0 < len(first) / 2 / 22050 < 4.0
+
+
+def test_speech_is_whole_after_a_job_was_halted(monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    request = Request("call her and ask for all of these things from the store", "en-us")
+    with Synthesiser() as synthesiser:
+        expected = synthesiser.speak(request)
+        process = synthesiser._process
+        process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
+        process.stdin.flush()
+        held = b"\0\0\0\0"
+        while struct.unpack("i", held)[0] < 65536:  # as much as a pipe holds; the rest waits
+            time.sleep(0.01)
+            held = fcntl.ioctl(process.stdout, termios.FIONREAD, held)
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.1)
+        process.stdin.close()
+        assert process.stdout.read()[8:] == expected
 
 
 def test_an_unknown_voice_is_an_error(capfd):
