@@ -7,10 +7,11 @@ import numpy as np
 from darkknowledge.decoding import Graph, decode_each
 from darkknowledge.lattices.search import LatticeSearch
 from darkknowledge.networks.options import SequenceOptions
-from darkknowledge.progress import logger
+from darkknowledge.progress import Stopwatch, logger
 from darkknowledge.sequence.lattices import TrainingLattice, training_lattice
 
 MIN_ACTIVE = 200
+REPORT_EVERY = 100  # utterances
 
 
 class PathSearch:
@@ -89,7 +90,11 @@ def search_lattices(
     made = arcs = frames = 0
     left_out: list[str] = []
     lacking: list[str] = []
-    for utterance, lattice in decode_each(scores, search, processes):
+    watch = Stopwatch(len(pdfs))
+    for number, (utterance, lattice) in enumerate(decode_each(scores, search, processes), 1):
+        left = watch.advance(1)
+        if number % REPORT_EVERY == 0:
+            logger.info("competing paths of %d of %d utterances, %s", number, len(pdfs), left)
         if lattice is None:
             left_out.append(utterance)
             continue
