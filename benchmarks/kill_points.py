@@ -3,11 +3,13 @@
     python benchmarks/kill_points.py [KILLS] [SEED]
 
 The study is run once without a disturbance. A second life of it is halted, with all its jobs
-(SIGSTOP), once in each of KILLS equal parts of nine tenths of its time, and its folder copied: what
-a kill (SIGKILL) would leave at that moment. Each copy is then run to its end by the same command,
-and compared, byte for byte, with the undisturbed study. It is the tests' study with less to do.
+(SIGSTOP), once in each of KILLS equal parts of that time, and its folder copied: what a kill
+(SIGKILL) would leave at that moment. What a shorter life did not reach is left to another one. Each
+copy is then run to its end by the same command, and compared, byte for byte, with the undisturbed
+study. It is the tests' study with less to do.
 """
 
+import itertools
 import os
 import random
 import shutil
@@ -25,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.workflow.project import TINY, Project
 
-LIVED = 0.9  # a second life may be a little shorter than the first
 TABLE = "results/tiny/tables/table1.csv"
 
 
@@ -42,7 +43,9 @@ def smaller(path: Path) -> str:
     return str(path)
 
 
-def halt(project: Project, study: str, moments: list[float], folder: Path) -> list[Project]:
+def halt(
+    project: Project, study: str, moments: list[float], folder: Path
+) -> list[tuple[Project, float]]:
     """Run a study; copy it at some moments, in seconds, of the time in which it is not halted."""
     life = subprocess.Popen(
         project.command("--quiet", "all", "--", TABLE, config=study),
@@ -51,7 +54,7 @@ def halt(project: Project, study: str, moments: list[float], folder: Path) -> li
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    copies: list[Project] = []
+    copies = []
     halted, began = 0.0, time.monotonic()
     for moment in moments:
         try:
@@ -60,8 +63,8 @@ def halt(project: Project, study: str, moments: list[float], folder: Path) -> li
         except subprocess.TimeoutExpired:
             stopped = time.monotonic()
             os.killpg(life.pid, signal.SIGSTOP)
-            copies.append(Project(folder / f"{len(copies) + 1}"))
-            copies[-1].take_results(project)
+            copies.append((Project(folder / f"{moment:.6f}"), moment))
+            copies[-1][0].take_results(project)
             os.killpg(life.pid, signal.SIGCONT)
             halted += time.monotonic() - stopped
     life.wait()
@@ -80,11 +83,17 @@ def main(kills: int, seed: int) -> int:
         print(f"undisturbed: {whole:.0f} s, {len(expected)} files", flush=True)
 
         draw = random.Random(seed)
-        part = LIVED * whole / kills
-        moments = [(number + draw.random()) * part for number in range(kills)]
-        copies = halt(Project(folder / "life"), study, moments, folder)
+        copies: list[tuple[Project, float]] = []
+        for number in itertools.count(1):
+            if len(copies) == kills:
+                break
+            lacking = kills - len(copies)
+            moments = [(part + draw.random()) * whole / lacking for part in range(lacking)]
+            life = Project(folder / f"life{number}")
+            copies += halt(life, study, moments, folder / f"halted{number}")
 
-        def end(copy: Project, moment: float) -> bool:
+        def end(halted: tuple[Project, float]) -> bool:
+            copy, moment = halted
             began, before = time.monotonic(), len(copy.checksums())
             copy.run("--cores", "1", "--", TABLE, config=study, check=False)
             found = copy.checksums()
@@ -96,7 +105,7 @@ def main(kills: int, seed: int) -> int:
             return not other
 
         with ThreadPoolExecutor(2) as pool:
-            same = sum(pool.map(end, copies, moments))
+            same = sum(pool.map(end, copies))
     print(f"{len(copies)} kill points, {same} ends the same")
     return kills - same
 
