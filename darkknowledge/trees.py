@@ -26,8 +26,8 @@ def check_tree(path: str | Path, tree: str | None, other: str | Path, wanted: st
     """
     if None not in (tree, wanted) and tree != wanted:
         raise DataError(
-            f"{path}: its pdfs are of the tree {shown(tree[:12])}, those of {other} of "
-            f"{shown(wanted[:12])}; delete the older of the two and run snakemake"
+            f"{path}: its pdfs are of the tree {shown(str(tree)[:12])}, those of {other} of "
+            f"{shown(str(wanted)[:12])}; delete the older of the two and run snakemake"
         )
 
 
