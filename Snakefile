@@ -55,12 +55,15 @@ onsuccess:
 onerror:
     # imported here, as tables need pandas
     from darkknowledge.files import write_text
+    from darkknowledge.slurm_kills import killed_jobs
     from darkknowledge.tables import partial_tables
 
     there = partial_tables({name: table_spec(name) for name in TABLES})
     if there:
         write_text(Path(R, "partial.txt"), there)
         logger.error(f"What there is, with gaps (also in {R}/partial.txt):\n\n{there}")
+    for kill in [kill for file in log for kill in killed_jobs(file)]:
+        logger.error(str(kill))
 
 
 include: "rules/common.smk"
