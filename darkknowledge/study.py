@@ -221,6 +221,10 @@ class Top(Options):
     sequence: dict[str, Any] = Field(
         default_factory=dict, description="Lattices of sequence training."
     )
+    training: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Training options of all networks whose entries do not say otherwise.",
+    )
     networks: dict[str, Any] = Field(description="Networks by name; see the kinds below.")
     runs: dict[str, Any] = Field(description="Runs by name.")
     tables: dict[str, Any] = Field(
@@ -626,6 +630,16 @@ def _mapping(checker: _Checker, config: Mapping, key: str) -> dict:
     return _drop_nulls(dict(value))
 
 
+def _check_network(checker: _Checker, name: str, value: Any, common: dict) -> NetworkOptions | None:
+    """Check the entry of a network; training options that it does not say are the common ones."""
+    network = checker.validate(NetworkOptions, value, f"networks.{name}")
+    if network is None:
+        return None
+    options = {**common, **network.training.model_dump(exclude_unset=True)}
+    training = checker.validate(TrainingOptions, options, f"networks.{name}.training")
+    return network.model_copy(update={"training": training}) if training else network
+
+
 def _check_cycles(checker: _Checker, runs: dict[str, Run]) -> None:
     done: set[str] = set()
 
@@ -879,9 +893,10 @@ def load_study(config: Mapping[str, Any]) -> Study:
             "jobs": JobOptions,
         }.items()
     }
+    common = checker.validate(TrainingOptions, _drop_nulls(top.get("training") or {}), "training")
+    common = common.model_dump(exclude_unset=True) if common else {}
     typed_networks = {
-        key: checker.validate(NetworkOptions, value, f"networks.{key}")
-        for key, value in networks.items()
+        key: _check_network(checker, key, value, common) for key, value in networks.items()
     }
     stages = sections["hmm"].stages if sections["hmm"] else STAGES
     for key, network in typed_networks.items():

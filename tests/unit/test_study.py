@@ -174,6 +174,23 @@ def test_a_changed_value_changes_that_run_alone():
     assert changed == ["rnn-t2-soft"]
 
 
+def test_training_options_of_all_networks():
+    networks = study(networks__dnn__training={"precision": "float32", "epochs": 12})
+    config = {**networks, "training": {"precision": "bf16", "epochs": 3}}
+    config["runs"]["rnn-0"]["training"] = {"epochs": 5}
+    loaded = load_study(config)
+    kept = {run: (how.precision, how.epochs) for run, how in loaded.training.items()}
+    assert kept["dnn"] == ("float32", 12)
+    assert kept["rnn-0"] == ("bf16", 5) and kept["rnn-t1-reg"] == ("bf16", 18)
+    assert loaded.networks["lstm"].training.precision == "bf16"
+    written_out = study(networks__dnn__training={"precision": "float32", "epochs": 12})
+    written_out["networks"]["lstm"]["training"]["precision"] = "bf16"
+    for run in ("dnn", "rnn-t1-reg"):
+        assert loaded.run_options(run) == load_study(written_out).run_options(run)
+    (line,) = mistakes({**DEFAULT, "training": {"precison": "bf16"}})
+    assert line.startswith("training.precison: unknown key; did you mean 'precision'?")
+
+
 def test_a_larger_vocabulary_makes_no_audio_anew():
     before = load_study(DEFAULT)
     after = load_study(study(corpora__synthetic__lm_sentences=20000))
