@@ -131,21 +131,19 @@ PAPERS: dict[str, PaperTable] = {
             """,
         ),
     },
+    # the teacher is DNN-H2048L6, the students have ten layers of 128 units
     "1608.00892/table1": {
-        "source": "Lu, Guo and Renals, arXiv 1608.00892, Table 1, cross-entropy",
+        "source": "Lu, Guo and Renals, arXiv 1608.00892, Table 1",
         "corpus": "AMI IHM; WER of eval",
         "rows": _rows(
             "dev_wer wer",
             """
-            DNN-H2048L6  | 26.0 26.8
-            DNN-H512L10  | 26.8 28.0
-            DNN-H256L10  | 28.4 30.4
-            DNN-H128L10  | 31.5 34.1
-            HDNN-H512L10 | 26.0 27.2
-            HDNN-H256L10 | 27.2 28.6
-            HDNN-H128L10 | 29.4 32.0
-            HDNN-H512L15 | 25.8 27.1
-            HDNN-H256L15 | 26.9 28.4
+            DNN (teacher)       | 26.0 26.8
+            DNN (teacher), sMBR | 24.3 24.6
+            DNN                 | 31.5 34.1
+            DNN, sMBR           | 29.3 30.8
+            HDNN                | 29.4 32.0
+            HDNN, sMBR          | 28.1 29.4
             """,
         ),
     },
@@ -162,6 +160,69 @@ PAPERS: dict[str, PaperTable] = {
             q = 1, T = 1   | 29.4 31.3
             q = 0, T = 2   | 29.9 32.3
             q = 0, T = 3   | 30.6 33.0
+            """,
+        ),
+    },
+    "1608.00892/table3": {
+        "source": "Lu, Guo and Renals, arXiv 1608.00892, Table 3",
+        "corpus": "AMI IHM; WER of eval",
+        "rows": _rows(
+            "wer",
+            """
+            KD, teacher by CE                         | 31.3
+            KD, teacher by CE; sMBR, p = 0.2          | 28.4
+            KD, teacher by sMBR                       | 28.8
+            KD, teacher by sMBR; sMBR, p = 0.2        | 28.9
+            KD, teacher by sMBR; sMBR, p = 0.5        | 28.0
+            KD, teacher by sMBR; half rate, p = 0.2   | 28.6
+            KD, teacher by sMBR; half rate, p = 0.5   | 28.0
+            """,
+        ),
+    },
+    # the first row of each network is the speaker-independent one
+    "1608.00892/table4": {
+        "source": "Lu, Guo and Renals, arXiv 1608.00892, Table 4",
+        "corpus": "AMI IHM; WER of eval",
+        "rows": _rows(
+            "wer",
+            """
+            HDNN                | 29.4
+            HDNN: CE, all       | 28.8
+            HDNN: CE, gates     | 28.7
+            HDNN-KD             | 28.4
+            HDNN-KD: KD, all    | 27.5
+            HDNN-KD: KD, gates  | 27.8
+            HDNN-KD: CE, all    | 27.7
+            HDNN-KD: CE, gates  | 27.1
+            """,
+        ),
+    },
+    "1610.05812/gates": {
+        "source": "Lu and Renals, arXiv 1610.05812, gates of HDNN-H512L10",
+        "corpus": "AMI IHM; WER of eval",
+        "rows": _rows(
+            "wer",
+            """
+            both gates      | 27.2
+            C = 1 - T       | 27.4
+            transform alone | 27.6
+            carry alone     | 27.5
+            """,
+        ),
+    },
+    "1610.05812/updates": {
+        "source": "Lu and Renals, arXiv 1610.05812, sMBR of HDNN-H512L10",
+        "corpus": "AMI IHM; WER of eval",
+        "rows": _rows(
+            "wer",
+            """
+            CE                  | 27.2
+            all                 | 24.9
+            gates and softmax   | 25.2
+            gates               | 25.8
+            all, p = 0          | 25.0
+            gates, p = 0        | 25.3
+            boosted MMI         | -
             """,
         ),
     },

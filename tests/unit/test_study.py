@@ -433,7 +433,9 @@ PAPER2 = ("paper2_layers", "paper2_weak", "paper2_dnn")
 
 
 @pytest.mark.parametrize(
-    "overlays", [("aurora4",), *(("mini_aurora", name) for name in PAPER2)], ids="+".join
+    "overlays",
+    [("aurora4",), *(("mini_aurora", name) for name in (*PAPER2, "paper4"))],
+    ids="+".join,
 )
 def test_rows_stand_beside_those_of_the_paper(overlays):
     loaded = load_study(merged(*overlays))
