@@ -82,18 +82,16 @@ class Rbm:
         mean = torch.addmm(self.visible_bias, hidden, self.weight)
         return mean if self.gaussian else torch.sigmoid(mean)
 
-    def statistics(self, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return Σ p(h | v) vᵀ (H, V), Σ v (V,) and Σ p(h | v) (H,) over (N, V).
+    def statistics(self, visible: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return Σ p(h | v) vᵀ (H, V), Σ v (V,) and Σ p(h | v) (H,) of (N, V) and (N, H).
 
         Their mean over the data less their mean over the model is the gradient of the log
         likelihood.
         """
-        hidden = self.hidden(visible)
         return hidden.t() @ visible, visible.sum(0), hidden.sum(0)
 
-    def reconstruct(self, visible: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the mean (N, V) of the visible units given hidden ones drawn once."""
-        hidden = self.hidden(visible)
+    def reconstruct(self, hidden: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the mean (N, V) of the visible units given hidden ones drawn once from (N, H)."""
         draws = torch.rand(
             hidden.shape, generator=generator, device=hidden.device, dtype=hidden.dtype
         )
@@ -105,7 +103,8 @@ class Rbm:
         Gaussian units whose reconstruction has more than twice the deviation of the data would
         let the weights explode: all is scaled down and the learning rate shrinks, as in nnet1.
         """
-        again = self.reconstruct(visible, generator)
+        hidden = self.hidden(visible)
+        again = self.reconstruct(hidden, generator)
         excess = again.std() / visible.std() if self.gaussian else 0.0
         if excess > 2:
             for value, step in zip(self.parameters, self._steps, strict=True):
@@ -114,8 +113,11 @@ class Rbm:
             self.rate *= SHRINK
         else:
             rate = self.rate * (1 - self.momentum) / len(visible)
-            pairs = zip(self.statistics(visible), self.statistics(again), strict=True)
-            gradients = [positive - negative for positive, negative in pairs]
+            data = self.statistics(visible, hidden)
+            model = self.statistics(again, self.hidden(again))
+            gradients = [
+                positive - negative for positive, negative in zip(data, model, strict=True)
+            ]
             gradients[0] -= len(visible) * L2_PENALTY * self.weight
             for value, step, gradient in zip(self.parameters, self._steps, gradients, strict=True):
                 step.mul_(self.momentum).add_(gradient, alpha=rate)
@@ -175,8 +177,9 @@ def pretrain_stack(
         errors.append([])
         for epoch in range(1, (1 + rbm.gaussian) * epochs + 1):
             order = np.random.default_rng([seed, depth, epoch]).permutation(len(data))
-            parts = torch.from_numpy(order).split(BATCH)
-            total = sum(rbm.learn(activations(part, depth), draws).double() for part in parts)
+            parts = torch.from_numpy(order).split(BATCH * (SCORING_FRAMES // BATCH))
+            batches = (b for part in parts for b in activations(part, depth).split(BATCH))
+            total = sum(rbm.learn(batch, draws).double() for batch in batches)
             error = total.item() / len(data) / len(mean)
             errors[-1].append(error)
             logger.info(

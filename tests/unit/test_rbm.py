@@ -42,9 +42,9 @@ def test_statistics_are_the_gradient_of_the_likelihood():
     gradients = torch.autograd.grad(log_probability[data].mean(), parameters)
     probability = log_probability.exp().detach()
     for place, expected in enumerate(gradients):
-        positive = rbm.statistics(STATES[data])[place] / len(data)
+        positive = rbm.statistics(STATES[data], rbm.hidden(STATES[data]))[place] / len(data)
         negative = sum(
-            p * rbm.statistics(state[None])[place]
+            p * rbm.statistics(state[None], rbm.hidden(state[None]))[place]
             for p, state in zip(probability, STATES, strict=True)
         )
         torch.testing.assert_close(positive - negative, expected)
@@ -60,7 +60,7 @@ def test_reconstructions_average_to_their_expectation(gaussian):
         for h in STATES
     )
     generator = torch.Generator().manual_seed(1)
-    found = rbm.reconstruct(visible.expand(40000, 2), generator).mean(0)
+    found = rbm.reconstruct(rbm.hidden(visible).expand(40000, -1), generator).mean(0)
     torch.testing.assert_close(found, expected[0], atol=0.01, rtol=0)
 
 
