@@ -62,8 +62,9 @@ onerror:
     if there:
         write_text(Path(R, "partial.txt"), there)
         logger.error(f"What there is, with gaps (also in {R}/partial.txt):\n\n{there}")
-    for kill in [kill for file in log for kill in killed_jobs(file)]:
-        logger.error(str(kill))
+    for file in log:
+        for kill in killed_jobs(file):
+            logger.error(str(kill))
 
 
 include: "rules/common.smk"

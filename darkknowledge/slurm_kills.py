@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(r"^(?:local)?(rule|Error in rule) (\w+):$")
-KILLED_FOR_MEMORY = re.compile(r"exceeded memory limit|oom[-_ ]kill|OUT_OF_MEMORY", re.IGNORECASE)
+KILLED_FOR_MEMORY = re.compile(r"exceeded memory limit|oom[-_ ]kill|'OUT_OF_MEMORY'", re.IGNORECASE)
 KILLED_FOR_TIME = re.compile(r"DUE TO TIME LIMIT|'TIMEOUT'")
 OVER_LIMIT = re.compile(r"exceeded memory limit \((\d+) > \d+\)")
 TOLD_BY_JOB = re.compile(r"^memory of \w+: (\d+) of the \d+ MB asked for$", re.MULTILINE)

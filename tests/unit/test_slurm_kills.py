@@ -70,7 +70,9 @@ def test_accounting_tells_it_without_slurms_log(tmp_path):
     assert kills(tmp_path, None, "TIMEOUT") == [Kill("train_mono", "32", "runtime", 21)]
 
 
-@pytest.mark.parametrize("slurm_log", [None, "", "DataError: no utterances\n"])
+@pytest.mark.parametrize(
+    "slurm_log", [None, "", "DataError: no utterances\n", "CUDA_ERROR_OUT_OF_MEMORY\n"]
+)
 def test_other_failures_are_none(tmp_path, slurm_log):
     assert kills(tmp_path, slurm_log) == []
 
