@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from darkknowledge.acoustic import acoustic_scores
 from darkknowledge.adaptation import SEARCH
 from darkknowledge.archives import Archive

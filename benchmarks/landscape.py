@@ -11,9 +11,12 @@ import resource
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from darkknowledge.batches import gather_frames
 from darkknowledge.landscapes.directions import filter_normalised

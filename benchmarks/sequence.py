@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from darkknowledge.acoustic import acoustic_scores, network_features
 from darkknowledge.archives import Archive
 from darkknowledge.batches import gather_frames

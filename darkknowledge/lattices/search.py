@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from darkknowledge.graph.fst import Fst
-from darkknowledge.lattices.states import SLACK, StateLattice, make_state_lattice, ranges
+from darkknowledge.lattices.states import SLACK, StateLattice, distinct, make_state_lattice, ranges
 
 # what FasterDecoder adds to the beam where a bound on the states narrows or widens it
 BEAM_DELTA = 0.5
@@ -78,6 +78,7 @@ class LatticeSearch:
         self.min_active = min_active
         self._emitting = _arcs(fst, np.flatnonzero(fst.ilabel > 0))
         self._silent = _arcs(fst, np.flatnonzero(fst.ilabel == 0))
+        self._goes_silent = np.diff(self._silent.edges) > 0
         self._pdf = fst.ilabel[self._emitting.number] - 1
         # by state, infinite and -1 between the frames
         self._best = np.full(fst.num_states, np.inf)
@@ -118,7 +119,7 @@ class LatticeSearch:
             arcs, owner, step, cost = arcs[near], owner[near], step[near], cost[near]
             target = self._emitting.target[arcs]
             np.minimum.at(self._best, target, cost)
-            states = self._close(np.unique(target), limit)
+            states = self._close(distinct(target), limit)
             self._place[states] = np.arange(len(states))
             kept = cost <= self._best[target] + self.lattice_beam + SLACK
             moving.append(
@@ -139,15 +140,15 @@ class LatticeSearch:
     def _close(self, states: np.ndarray, limit: float) -> np.ndarray:
         """Follow the arcs without frames; return the sorted states that were reached."""
         found, front = [states], states
-        while len(front):
+        while len(front := front[self._goes_silent[front]]):
             arcs, owner = ranges(self._silent.edges, front)
             target = self._silent.target[arcs]
             cost = self._best[front][owner] + self._silent.cost[arcs]
             better = (cost < self._best[target]) & (cost <= limit)
             np.minimum.at(self._best, target[better], cost[better])
-            front = np.unique(target[better])
+            front = distinct(target[better])
             found.append(front)
-        return np.unique(np.concatenate(found))
+        return distinct(np.concatenate(found))
 
     def _alive(self, costs: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the places of the states that go on, and the beam of the next frame."""
@@ -167,8 +168,9 @@ class LatticeSearch:
 
     def _silent_links(self, states: np.ndarray, costs: np.ndarray) -> _Links:
         self._place[states] = np.arange(len(states))
-        arcs, source = ranges(self._silent.edges, states)
-        target = self._place[self._silent.target[arcs]]
+        leaving = np.flatnonzero(self._goes_silent[states])
+        arcs, owner = ranges(self._silent.edges, states[leaving])
+        source, target = leaving[owner], self._place[self._silent.target[arcs]]
         self._place[states] = -1
         step = self._silent.cost[arcs]
         kept = (target >= 0) & (costs[source] + step <= costs[target] + self.lattice_beam + SLACK)
@@ -205,7 +207,7 @@ class LatticeSearch:
                 np.minimum.at(onward, links.source, through)
         source, target, arc, cost = (np.concatenate(c) for c in zip(*kept, strict=True))
         start = int(np.searchsorted(tokens[0], self.fst.start))
-        used = np.unique(np.r_[start, source, target])
+        used = distinct(np.r_[start, source, target])
         ends = np.full(len(used), np.inf)
         last = used >= offsets[-2]
         ends[last] = final[used[last] - offsets[-2]]
