@@ -48,7 +48,7 @@ def tree_of(model: str | Path) -> str | None:
 
 
 def acoustic_scores(
-    model: HmmModel | str | Path,
+    model: str | Path,
     features: str | Path,
     cmvn: str | Path,
     speaker: Mapping[str, str],
@@ -58,7 +58,7 @@ def acoustic_scores(
 
     Parameters
     ----------
-    model : HmmModel or path
+    model : path
         A GMM-HMM (``.npz``) or a network (``.pt``).
     features, cmvn : path
         Indices of MFCC for a GMM-HMM, of filter banks for a network.
@@ -74,10 +74,8 @@ def acoustic_scores(
         Log-likelihoods of a GMM-HMM, speaker-independent where it has such mixtures; log
         posteriors less scaled log priors of a network.
     """
-    hmm = model if isinstance(model, HmmModel) else None
-    if hmm is None and Path(model).suffix == ".npz":
+    if Path(model).suffix == ".npz":
         hmm = HmmModel.read(model)
-    if hmm is not None:
         if hmm.independent is not None:
             hmm = replace(hmm, mixtures=hmm.independent)
         raw = load_features(features, cmvn, speaker, variance=False)

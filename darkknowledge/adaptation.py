@@ -7,7 +7,7 @@ and the last pass recognises the adapted features. Other systems need one pass.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,24 +45,27 @@ class System:
 
     Attributes
     ----------
-    model : path
+    model : path or HmmModel
         A GMM-HMM (``.npz``) or a network (``.pt``).
     features, cmvn : path
-        Indices of MFCC for a GMM-HMM, of filter banks for a network.
+        Indices of MFCC for a GMM-HMM, of filter banks for a network. Of a GMM-HMM the features
+        may be MFCC (N, D) by utterance, normalised; `cmvn` is then not read.
     speaker : mapping
         The speaker of each utterance.
     options : SatOptions
         Of the estimation of transforms.
     """
 
-    model: str | Path
-    features: str | Path
-    cmvn: str | Path
+    model: str | Path | HmmModel
+    features: str | Path | Mapping[str, np.ndarray]
+    cmvn: str | Path | None
     speaker: Mapping[str, str]
     options: SatOptions = SatOptions()
 
     def __post_init__(self):
-        self.hmm = HmmModel.read(self.model) if Path(self.model).suffix == ".npz" else None
+        self.hmm = self.model if isinstance(self.model, HmmModel) else None
+        if self.hmm is None and Path(self.model).suffix == ".npz":
+            self.hmm = HmmModel.read(self.model)
         self.transforms: dict[str, np.ndarray] = {}
 
     @property
@@ -80,17 +83,21 @@ class System:
 
         ``prior_scale`` is the factor of a network's log priors.
         """
-        if not self.transforms:
-            model = self.model if self.hmm is None else self.hmm
+        hmm = self.hmm
+        if hmm is None:
             files = self.features, self.cmvn
-            yield from acoustic_scores(model, *files, self.speaker, prior_scale)
+            yield from acoustic_scores(self.model, *files, self.speaker, prior_scale)
             return
+        if self.is_adapted and not self.transforms:
+            hmm = replace(hmm, mixtures=hmm.independent)
         for utterance, matrix in self.adapted():
-            yield utterance, self.hmm.log_likelihoods(matrix).numpy()
+            yield utterance, hmm.log_likelihoods(matrix).numpy()
 
     def adapted(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield utterance and features (N, D) as a GMM-HMM reads them, with the transforms."""
-        raw = load_features(self.features, self.cmvn, self.speaker, variance=False)
+        raw = self.features
+        if not isinstance(raw, Mapping):
+            raw = load_features(raw, self.cmvn, self.speaker, variance=False)
         for utterance, mfcc in raw.items():
             prepared = self.hmm.prepare(mfcc)
             transform = self.transforms.get(self.speaker[utterance])

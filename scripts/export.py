@@ -7,11 +7,10 @@ import torch
 
 from darkknowledge.acoustic import network_features
 from darkknowledge.adaptation import read_tuning
-from darkknowledge.archives import Archive
 from darkknowledge.checkpoints import load_network
 from darkknowledge.datadir import read_table
 from darkknowledge.decoding import evenly
-from darkknowledge.deploy.folder import export_run
+from darkknowledge.deploy.folder import Adaptation, export_run, set_statistics
 from darkknowledge.failures import pass_on
 from darkknowledge.jobs import start_job
 
@@ -23,7 +22,15 @@ given = snakemake.input
 pass_on(given, snakemake.output)
 speaker = read_table(given.utt2spk)
 chosen = {u: speaker[u] for u in evenly(speaker, SAMPLES)}
-statistics = Archive(given.train_cmvn)
+adaptation = None
+if "adapter" in given.keys():
+    adaptation = Adaptation(
+        given.adapter,
+        Path(given.adapter_graph).parent,
+        read_tuning(given.adapter_tuning),
+        snakemake.params.adaptation,
+        set_statistics(given.mfcc_cmvn),
+    )
 recording = min(read_table(given.wav).items())[1]
 export_run(
     given.model,
@@ -31,7 +38,8 @@ export_run(
     read_tuning(given.tuning),
     snakemake.params.features,
     soundfile.info(recording).samplerate,
-    sum(statistics[name].astype(float) for name in statistics),
+    set_statistics(given.train_cmvn),
     network_features(given.features, given.cmvn, chosen, load_network(given.model)[0].deltas),
     Path(snakemake.output.description).parent,
+    adaptation,
 )

@@ -11,16 +11,12 @@ from darkknowledge.decoding import Decoder
 from darkknowledge.deploy.audio import cut, read_audio
 from darkknowledge.deploy.folder import ExportedRun
 from darkknowledge.errors import DataError
-from darkknowledge.features import apply_cmvn, cmvn_statistics, fbank
 from darkknowledge.lattices.decoding import LatticeDecoder
 from darkknowledge.lattices.paths import Lattice, rescore
 from darkknowledge.lattices.states import topological_levels
 from darkknowledge.sequence.forward_backward import sum_paths
 from darkknowledge.sequence.lattices import LatticeBatch, TrainingLattice
 
-# frames of the training set that a recording's own statistics are padded with, as the
-# global-frames of Kaldi's online-cmvn
-GLOBAL_FRAMES = 200
 LATTICE_BEAM = 5.0
 SUBTITLE_SECONDS = 5.0
 SUBTITLE_LETTERS = 80
@@ -49,8 +45,6 @@ class SpokenWord:
 
 class Transcriber:
     """Recognises recordings of any rate and length.
-
-    A recording is normalised by its own statistics, as a speaker's are in training.
 
     Parameters
     ----------
@@ -81,17 +75,15 @@ class Transcriber:
         options, rate = self.recogniser.features, self.recogniser.rate
         noise = np.random.default_rng(SEED).standard_normal(len(wave), dtype=np.float32)
         wave = wave + options.dither * noise
-        parts = [(part.start, fbank(wave[part], rate, options).numpy()) for part in cut(wave, rate)]
+        parts = [(part.start, self.recogniser.spectra(wave[part])) for part in cut(wave, rate)]
         parts = [(start, matrix) for start, matrix in parts if len(matrix)]
         if not parts:
             return []
-        general = self.recogniser.statistics
-        padding = general * (GLOBAL_FRAMES / general[0, -1])
-        statistics = cmvn_statistics(matrix for _, matrix in parts) + padding
+        starts, spectra = zip(*parts, strict=True)
+        shift = options.frame_shift / 1000
         found: list[SpokenWord] = []
-        for start, matrix in parts:
-            scores = self.recogniser.scores(apply_cmvn(matrix, statistics))
-            shift, offset = options.frame_shift / 1000, start / rate
+        for start, matrix in zip(starts, self.recogniser.network_input(spectra), strict=True):
+            scores, offset = self.recogniser.scores(matrix), start / rate
             for word, first, after, confidence in self._search(scores):
                 times = offset + first * shift, offset + after * shift
                 found.append(SpokenWord(word, *times, confidence))

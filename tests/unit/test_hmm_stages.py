@@ -6,19 +6,24 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from darkknowledge.acoustic import acoustic_scores
 from darkknowledge.adaptation import (
     System,
+    adapt_system,
     adapt_to_alignments,
     decode_system,
     tune_system,
     write_adapted_features,
 )
 from darkknowledge.archives import Archive, write_archive
+from darkknowledge.checkpoints import save_model
 from darkknowledge.datadir import DataDirectory
+from darkknowledge.decoding import Graph
+from darkknowledge.deploy.folder import Adaptation, ExportedRun, export_run
 from darkknowledge.errors import DataError, TrainingError
-from darkknowledge.features import cmvn_statistics
+from darkknowledge.features import apply_cmvn, cmvn_statistics, load_features
 from darkknowledge.files import read_jsonl
 from darkknowledge.graph.compose import make_graph
 from darkknowledge.graph.lm import estimate
@@ -33,6 +38,7 @@ from darkknowledge.hmm.stages import (
     train_monophone,
     train_triphones,
 )
+from darkknowledge.networks.registry import build_network
 from darkknowledge.word_errors import count_errors
 
 WORDS = {"PO": "P O", "TI": "T I", "KU": "K U", "TOP": "T O P", "KIT": "K I T", "A": "I"}
@@ -239,6 +245,49 @@ def test_recognition_in_passes_adapts_to_the_speaker(speech, trained, tmp_path):
     found = decode_system(fresh, tmp_path, tuning)
     errors = sum(count_errors(data.text[u], found[u].words).errors for u in data.wav)
     assert errors <= 0.1 * sum(map(len, data.text.values()))
+
+
+def test_an_exported_run_adapts_a_recording_as_a_set_is_adapted(speech, trained, tmp_path):
+    data, mfcc, cmvn, lexicon, _ = speech
+    path, graph = trained / "tri3b" / "model.npz", tmp_path / "graph"
+    hmm = HmmModel.read(path)
+    entries = read_lexicon(lexicon)
+    make_graph(hmm, entries, estimate(list(data.text.values()), sorted(entries), 1, [1]), graph)
+    search = {"acoustic_scale": 0.1, "beam": 11.0, "max_active": 500, "min_active": 20}
+    tuning = {**search, "word_penalty": 0.0, "prior_scale": 1.0}
+    options = {"kind": "dnn", "input": "fmllr", "layers": 1, "units": 8, "splice": 1, "lda": None}
+    network = build_network(options, hmm.mixtures.dimension, hmm.num_pdfs, 1).eval()
+    meta = {"run": "small", "seed": 1, "tree": hmm.tree_digest}
+    save_model(tmp_path / "model.pt", network, options, torch.zeros(hmm.num_pdfs), meta)
+
+    speaker = dict.fromkeys(sorted(data.speakers["s0"]), "s0")
+    system = System(path, mfcc, cmvn, speaker, SatOptions(fmllr_frames=200))
+    adapt_system(system, Graph(graph), {"first_pass": tuning})
+    adapted = {utterance: matrix.numpy() for utterance, matrix in system.adapted()}
+    assert set(system.transforms) == set(speaker.values())
+    of_mfcc = cmvn_statistics(load_features(mfcc, None, speaker).values())
+    of_adapted = cmvn_statistics(adapted.values())
+    spoken = {u: apply_cmvn(matrix, of_adapted) for u, matrix in adapted.items()}
+
+    own = {"tuning": {"first_pass": tuning}, "options": {"fmllr_frames": 200}}
+    for place in (graph, shutil.copytree(graph, tmp_path / "other")):  # that of the network or not
+        folder = tmp_path / f"exported-{place.name}"
+        adaptation = Adaptation(path, place, statistics=of_mfcc, **own)
+        files = tmp_path / "model.pt", graph
+        export_run(*files, tuning, {}, 16000, of_adapted, spoken, folder, adaptation)
+        assert (folder / "adaptation" / "HCLG.fst").is_file() == (place != graph)
+        run = ExportedRun(folder)
+        found = run.network_input(list(load_features(mfcc, None, speaker).values()))
+        for matrix, expected in zip(found, spoken.values(), strict=True):
+            np.testing.assert_allclose(matrix, expected, rtol=1e-3, atol=1e-3)
+
+    # of two frames no transform is learnt
+    (short,) = run.adapter.adapt([np.zeros((2, 13), np.float32)])
+    np.testing.assert_allclose(short, hmm.prepare(np.zeros((2, 13), np.float32)), atol=1e-6)
+
+    (folder / "adaptation.npz").unlink()
+    with pytest.raises(DataError, match=r"adaptation\.npz: no such file; export the run once more"):
+        ExportedRun(folder)
 
 
 def test_adapted_features_of_a_training_set(speech, trained, tmp_path):

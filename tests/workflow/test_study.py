@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -278,6 +279,24 @@ def test_a_sweep_over_the_share_of_the_speakers(copy):
     assert all(float(row["wer"]) > 0 and float(row["cv_fa"]) > 0 for row in points)
 
 
+def transcribed(project, run, audio) -> list[dict]:
+    """What an exported run makes of audio files."""
+    command = [sys.executable, "-m", "darkknowledge.transcribe", run, *audio]
+    command += ["--format", "json", "--confidence"]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def share_wrong(project, found: list[dict]) -> float:
+    """Errors per word of files of the test set."""
+    text = (project.results / "data/test/text").read_text().splitlines()
+    said = {line.split()[0]: line.split()[1:] for line in text}
+    pairs = [(said[Path(one["file"]).stem], one["text"].split()) for one in found]
+    errors = sum(count_errors(reference, words).errors for reference, words in pairs)
+    return errors / sum(len(reference) for reference, _ in pairs)
+
+
 def test_a_recurrent_teacher_of_adapted_features(copy):
     training = {"batch": 64, "streams": 2, "epochs": 6, "learning_rate": 0.003}
     small = {"kind": "dnn", "input": "fmllr", "layers": 1, "units": 64, "lda": 60}
@@ -329,6 +348,16 @@ def test_a_recurrent_teacher_of_adapted_features(copy):
     ]
     assert rows[-1]["train_expected"] > rows[0]["train_expected"] > 20
     assert "Nothing to be done" in copy.run(config=config).stdout
+    # a network of adapted features takes what adapts them along
+    export = copy.results / "export" / "one" / "seed1"
+    copy.run("--", str(export.relative_to(copy.folder) / "score.json"), config=config)
+    score = json.loads((export / "score.json").read_text())["float32"]["total"]
+    decoded = json.loads((copy.results / "decode/one/seed1/score.json").read_text())["total"]
+    assert abs(score["errors"] - decoded["errors"]) <= 2
+    audio = sorted((copy.results / "data/test/audio").glob("*-c01.wav"))
+    assert share_wrong(copy, transcribed(copy, export, audio)) < 0.5
+    failed = copy.run("--", "results/tiny/export/own/seed1/score.json", config=config, check=False)
+    assert "own: each speaker of the test set has a network of its own" in failed.stdout
 
 
 def test_scores_and_lattices_for_other_tools_are_made_on_demand(copy):
@@ -353,18 +382,8 @@ def test_an_exported_run_recognises_by_itself(copy):
     moved = copy.folder / "moved"
     export.rename(moved)
     audio = sorted((copy.results / "data/test/audio").glob("*-c01.wav"))
-    command = [sys.executable, "-m", "darkknowledge.transcribe", moved, *audio]
-    command += ["--format", "json", "--confidence"]
-    done = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    text = (copy.results / "data/test/text").read_text().splitlines()
-    said = {line.split()[0]: line.split()[1:] for line in text}
-    wrong = sum(
-        count_errors(said[path.stem], one["text"].split()).errors
-        for path, one in zip(audio, found, strict=True)
-    )
-    assert wrong < 0.9 * sum(len(said[path.stem]) for path in audio)
+    found = transcribed(copy, moved, audio)
+    assert share_wrong(copy, found) < 0.9
     words = [word for one in found for word in one["words"]]
     assert all(0 < word["confidence"] <= 1 and word["start"] < word["end"] for word in words)
 
