@@ -74,6 +74,19 @@ FIGURES |= {
     for name, options in study.reported_landscapes.items()
     for picture in options.pictures
 }
+EXPORTED = f"{R}/export/{{run}}/seed{{seed}}"
+SEARCHED = ["HCLG.fst", "words.txt", "boundaries.npy", "SHA256SUMS"]
+EXPORTED_FILES = [
+    f"{EXPORTED}/{name}" for name in ("network.onnx", "network.int8.onnx", "cmvn.npy", *SEARCHED)
+]
+ADAPTER_FILES = [
+    f"{EXPORTED}/{name}"
+    for name in (
+        "adaptation.npz",
+        "cmvn_mfcc.npy",
+        *(f"adaptation/{name}" for name in SEARCHED if study.hmm.aligner != "tri3b"),
+    )
+]
 LATTICES = [f"{R}/decode/{system}/lattice_score.json" for system in [*GMM_STAGES, *RUN_SEEDS]]
 TABLES = {name: f"{R}/tables/{name}.txt" for name in [*study.tables, "gmm"]}
 
@@ -241,6 +254,40 @@ def what_is_said(wildcards):
     if wildcards.set == "train":
         return {"alignments": f"{R}/hmm/tri3b/alignments.scp"}
     return {**graph_of("tri3b"), "tuning": f"{R}/decode/tri3b/tuning.json"}
+
+
+def features_and_adapter(wildcards):
+    """Name what an export reads of features and, of a run that reads fmllr, of their maker."""
+    kind = study.input_kind(wildcards.run)
+    if wildcards.run in ADAPTED:
+        raise StudyError(
+            f"{wildcards.run}: each speaker of the test set has a network of its own; export the run "
+            f"that they start from, {study.runs[wildcards.run].start}"
+        )
+    named = {
+        "train_cmvn": f"{R}/features/train/cmvn_{kind}.scp",
+        "features": f"{R}/features/dev/{kind}.scp",
+        "cmvn": f"{R}/features/dev/cmvn_{kind}.scp",
+    }
+    if kind == "fmllr":
+        named |= {f"adapter_{name}": path for name, path in graph_of("tri3b").items()}
+        named |= {
+            "adapter": f"{R}/hmm/tri3b/model.npz",
+            "adapter_tuning": f"{R}/decode/tri3b/tuning.json",
+            "mfcc_cmvn": f"{R}/features/train/cmvn_mfcc.scp",
+        }
+    return named
+
+
+def exported_and_test_features(wildcards):
+    """Name an exported run and what its network reads of the test set."""
+    kind = study.input_kind(wildcards.run)
+    return {
+        "description": f"{EXPORTED}/recogniser.json",
+        "files": [*EXPORTED_FILES, *(ADAPTER_FILES if kind == "fmllr" else [])],
+        "features": f"{R}/features/test/{kind}.scp",
+        "cmvn": f"{R}/features/test/cmvn_{kind}.scp",
+    }
 
 
 def system_graph(wildcards):
