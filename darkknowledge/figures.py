@@ -190,7 +190,8 @@ def draw_learning_curves(
     """Draw the cross-validation loss and frame accuracy of all runs against the epoch.
 
     What is learnt side by side on the same axes, a column for soft and one for hard targets: the
-    loss is the cross-entropy with the alignment in all of them.
+    loss is the cross-entropy with the alignment in all of them. A phase that a run has from another
+    one is drawn once, as that one's.
 
     Parameters
     ----------
@@ -208,6 +209,7 @@ def draw_learning_curves(
     labels = {curve["run"]: curve["label"] for curve in curves}
     present = {row["phase"] for curve in curves for row in curve["metrics"]}
     columns = [phase for phase in dict.fromkeys([*PHASES, *sorted(present)]) if phase in present]
+    curves.sort(key=lambda curve: len({row["phase"] for row in curve["metrics"]}))
     panels = (
         ("cv_ce", "cross-entropy, nats per frame"),
         ("cv_fa", "frame accuracy, %"),
@@ -219,10 +221,14 @@ def draw_learning_curves(
         )  # fmt: skip
         for row, (key, unit) in zip(axes, panels, strict=True):
             for panel, phase in zip(row, columns, strict=False):
-                seen = set()
+                seen, drawn = set(), set()
                 for curve in curves:
                     faint = 0.35 if curve["run"] in seen else 1.0
                     seen.add(curve["run"])
+                    points = [(r["epoch"], r[key]) for r in curve["metrics"] if r["phase"] == phase]
+                    if (curve["seed"], *points) in drawn:
+                        continue
+                    drawn.add((curve["seed"], *points))
                     _curve(panel, curve["metrics"], phase, key, styles[curve["run"]], faint)
             row[0].set_ylabel(unit)
             row[0].set_ylim(*_late_range(curves, key))

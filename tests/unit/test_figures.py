@@ -225,6 +225,19 @@ def test_a_sweep_has_a_line_for_each_family(tmp_path, x, monkeypatch):
     plt.close("all")
 
 
+def test_a_phase_that_two_runs_share_is_drawn_once_and_as_the_shorter_ones(tmp_path, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(figures, "save_figure", lambda figure, stem: shown.update(f=figure))
+    soft = {"run": "lost", "label": "soft", "seed": 1, "metrics": rows("soft")}
+    draw_learning_curves(tmp_path / "curves", [curves()[1], soft], STYLES)
+    loss_soft, loss_hard, *_ = shown["f"].axes
+    (line,) = [line for line in loss_soft.lines if line.get_linestyle() == "-"]
+    assert line.get_color() == STYLES["lost"]["color"]
+    (line,) = [line for line in loss_hard.lines if line.get_linestyle() == "-"]
+    assert line.get_color() == STYLES["rnn"]["color"]
+    plt.close("all")
+
+
 def test_soft_and_hard_phases_stand_side_by_side_on_one_scale(tmp_path, monkeypatch):
     shown = {}
     monkeypatch.setattr(figures, "save_figure", lambda figure, stem: shown.update(f=figure))
