@@ -33,7 +33,10 @@ def exported_folder(path: str | Path) -> Path:
         return path
     wanted = path / DESCRIPTION
     place = str(wanted)[str(wanted).find("results/") :] if trained else "results/.../export/..."
-    raise DataError(f"{wanted}: no exported run; make it: snakemake --cores 2 {place}")
+    raise DataError(
+        f"{wanted}: no exported run; make it: snakemake --cores 2 {place} (before --cores the "
+        "--configfile of its study, if it has one)"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
