@@ -1,7 +1,7 @@
 """A trained run as one self-contained folder."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ def export_run(
             per_channel=True,
             extra_options={"EnableSubgraph": True},
         )
-    _copy(graph, folder, SEARCHED)
+    _copy_graph(graph, folder)
     _save(folder / STATISTICS, statistics)
     adapter = None if adaptation is None else _write_adapter(adaptation, graph, folder)
     write_json(
@@ -171,10 +171,14 @@ def export_run(
     return difference
 
 
-def _copy(source: str | Path, folder: Path, names: Iterable[str]) -> None:
-    for name in names:
-        with open(Path(source) / name, "rb") as made, atomic_write(folder / name, "wb") as file:
-            shutil.copyfileobj(made, file)
+def _copy(source: str | Path, place: Path) -> None:
+    with open(source, "rb") as made, atomic_write(place, "wb") as file:
+        shutil.copyfileobj(made, file)
+
+
+def _copy_graph(source: str | Path, folder: Path) -> None:
+    for name in SEARCHED:
+        _copy(Path(source) / name, folder / name)
 
 
 def _save(path: Path, array: np.ndarray) -> None:
@@ -185,12 +189,11 @@ def _save(path: Path, array: np.ndarray) -> None:
 def _write_adapter(adaptation: Adaptation, graph: str | Path, folder: Path) -> dict[str, Any]:
     """Write the files of speaker adaptation; return what the description says of it."""
     Graph(adaptation.graph, adaptation.model)
-    with open(adaptation.model, "rb") as made, atomic_write(folder / ADAPTER, "wb") as file:
-        shutil.copyfileobj(made, file)
+    _copy(adaptation.model, folder / ADAPTER)
     _save(folder / MFCC_STATISTICS, adaptation.statistics)
     has_graph = Path(adaptation.graph) != Path(graph)
     if has_graph:
-        _copy(adaptation.graph, folder / ADAPTER_GRAPH, SEARCHED)
+        _copy_graph(adaptation.graph, folder / ADAPTER_GRAPH)
         write_checksums(folder / ADAPTER_GRAPH, SEARCHED)
     search, options = adaptation.tuning["first_pass"], SatOptions(**adaptation.options)
     return {
