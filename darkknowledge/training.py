@@ -37,7 +37,7 @@ from darkknowledge.networks.options import (
     TargetOptions,
     TrainingOptions,
 )
-from darkknowledge.networks.rbm import pretrain_stack
+from darkknowledge.networks.rbm import pretrain_layer
 from darkknowledge.networks.registry import build_network, count_parameters
 from darkknowledge.progress import Stopwatch, logger
 from darkknowledge.sequence.batches import utterance_batches
@@ -458,12 +458,18 @@ class Trainer:
         self.network.load_state_dict(snapshot["network"])
         self.optimiser.load_state_dict(_copied(snapshot["optimiser"]))
 
-    def initialise(self) -> None:
-        """Give the hidden layers their first weights, where they are not random."""
-        if self.options.initialisation == "rbm":
-            epochs = self.options.initialisation_epochs
-            pretrain_stack(self.run, self.network, self.train, epochs, self.seed)
-        elif self.options.initialisation == "layerwise":
+    def initialise(self, state: Mapping[str, Any], checkpoint: Path) -> None:
+        """Give the hidden layers their first weights, where they are not random.
+
+        A checkpoint follows on each RBM, with ``state`` and the number of these machines.
+        """
+        options = self.options
+        if options.initialisation == "rbm":
+            epochs, bf16 = options.initialisation_epochs, options.precision == "bf16"
+            for depth in range(state["machines"], len(self.network.hidden)):
+                pretrain_layer(self.run, self.network, self.train, depth, epochs, self.seed, bf16)
+                save_checkpoint(checkpoint, {**state, "machines": depth + 1, **self.snapshot()})
+        elif options.initialisation == "layerwise":
             self.grow()
 
     def grow(self) -> list[list[float]]:
@@ -538,8 +544,8 @@ class Trainer:
     def run_phases(self, phases: Sequence[Objectives], checkpoint: Path) -> list[dict[str, Any]]:
         """Train through all phases, from the checkpoint if there is one.
 
-        After each epoch the state is kept in ``checkpoint``; an initialisation that is
-        interrupted is done again.
+        After each epoch and each RBM the state is kept in ``checkpoint``; layers that grew one by
+        one until an interruption do so again.
 
         Returns
         -------
@@ -562,7 +568,7 @@ class Trainer:
                 if phase:
                     self.optimiser = self._optimiser()
                 else:
-                    self.initialise()
+                    self.initialise(state, checkpoint)
                 if objective.fresh_output:
                     generator = torch.Generator().manual_seed(self.seed + phase)
                     self.network.reset_output(generator)
@@ -670,6 +676,7 @@ class Trainer:
             "halving": None,
             "start": 0.0,
             "rows": self.rows,
+            "machines": 0,
         }
         try:
             saved = load_checkpoint(checkpoint)
@@ -681,10 +688,10 @@ class Trainer:
         self.restore({"network": saved.pop("network"), "optimiser": saved.pop("optimiser")})
         self.live.go_on(len(saved["rows"]))
         logger.info(
-            "%s seed %d: goes on after epoch %d from %s",
+            "%s seed %d: goes on after %s %d from %s",
             self.run,
             self.seed,
-            len(saved["rows"]),
+            *(("epoch", len(saved["rows"])) if saved["rows"] else ("RBM", saved["machines"])),
             checkpoint,
         )
         return saved

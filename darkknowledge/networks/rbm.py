@@ -27,7 +27,7 @@ L2_PENALTY = 2e-4
 MOMENTUM = (0.5, 0.9)
 MOMENTUM_STEPS, MOMENTUM_PERIOD = 40, 500_000
 SHRINK = 0.9
-SCORING_FRAMES = 4096
+PART = 4000  # frames whose activations are made at once
 
 
 class Rbm:
@@ -75,20 +75,34 @@ class Rbm:
 
     def hidden(self, visible: Tensor) -> Tensor:
         """Return p(h = 1 | v) (N, H) of visible units (N, V)."""
-        return torch.sigmoid(torch.addmm(self.hidden_bias, visible, self.weight.t()))
+        product = torch.addmm(self.hidden_bias, visible, self.weight.t())
+        return torch.sigmoid(product.to(visible.dtype))
 
     def visible(self, hidden: Tensor) -> Tensor:
         """Return the mean (N, V) of the visible units given hidden ones (N, H)."""
-        mean = torch.addmm(self.visible_bias, hidden, self.weight)
+        mean = torch.addmm(self.visible_bias, hidden, self.weight).to(hidden.dtype)
         return mean if self.gaussian else torch.sigmoid(mean)
 
-    def statistics(self, visible: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return Σ p(h | v) vᵀ (H, V), Σ v (V,) and Σ p(h | v) (H,) of (N, V) and (N, H).
+    def statistics(
+        self, visible: Tensor, hidden: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sum p(h | v) vᵀ (H, V), v (V,) and p(h | v) (H,) over weighted rows.
 
-        Their mean over the data less their mean over the model is the gradient of the log
-        likelihood.
+        With the data weighted positively and the model negatively, each to the sum of 1, this is
+        the gradient of the log likelihood. It is one product, so that a product of lower precision
+        rounds the difference and not its two large terms.
+
+        Parameters
+        ----------
+        visible : Tensor
+            (N, V).
+        hidden : Tensor
+            (N, H), p(h = 1 | v).
+        weights : Tensor
+            (N, 1).
         """
-        return hidden.t() @ visible, visible.sum(0), hidden.sum(0)
+        hidden = weights * hidden
+        return hidden.t() @ visible, (weights * visible).sum(0), hidden.sum(0)
 
     def reconstruct(self, hidden: Tensor, generator: torch.Generator) -> Tensor:
         """Return the mean (N, V) of the visible units given hidden ones drawn once from (N, H)."""
@@ -112,15 +126,16 @@ class Rbm:
                 step.zero_()
             self.rate *= SHRINK
         else:
-            rate = self.rate * (1 - self.momentum) / len(visible)
-            data = self.statistics(visible, hidden)
-            model = self.statistics(again, self.hidden(again))
-            gradients = [
-                positive - negative for positive, negative in zip(data, model, strict=True)
-            ]
-            gradients[0] -= len(visible) * L2_PENALTY * self.weight
+            rate = self.rate * (1 - self.momentum)
+            weights = visible.new_full((2 * len(visible), 1), 1 / len(visible))
+            weights[len(visible) :].neg_()
+            gradients = self.statistics(
+                torch.cat([visible, again]), torch.cat([hidden, self.hidden(again)]), weights
+            )
             for value, step, gradient in zip(self.parameters, self._steps, gradients, strict=True):
                 step.mul_(self.momentum).add_(gradient, alpha=rate)
+                if value is self.weight:
+                    step.add_(value, alpha=-rate * L2_PENALTY)
                 value += step
         self.frames += len(visible)
         share = min(self.frames // MOMENTUM_PERIOD, MOMENTUM_STEPS) / MOMENTUM_STEPS
@@ -129,10 +144,16 @@ class Rbm:
 
 
 @torch.no_grad()
-def pretrain_stack(
-    run: str, network: Dnn, data: FrameSet, epochs: int, seed: int
-) -> list[list[float]]:
-    """Initialise the hidden layers of a network as a stack of RBMs.
+def pretrain_layer(
+    run: str,
+    network: Dnn,
+    data: FrameSet,
+    depth: int,
+    epochs: int,
+    seed: int,
+    bf16: bool = False,
+) -> list[float]:
+    """Initialise a hidden layer of a network as an RBM on top of the layers below it.
 
     The first machine, whose visible units are Gaussian, sees the network's normalised input,
     each other one what the layer below makes of it.
@@ -145,14 +166,18 @@ def pretrain_stack(
         With sigmoid layers.
     data : FrameSet
         On the network's device; its labels are not used.
+    depth : int
+        Of the layer, from 0.
     epochs : int
-        Of each Bernoulli machine; the Gaussian one has twice as many.
+        Of a Bernoulli machine; the Gaussian one has twice as many.
     seed : int
+    bf16 : bool, optional
+        Whether products are in bf16; units, draws and steps are in float32 all the same.
 
     Returns
     -------
-    list of list of float
-        By layer and epoch the squared error of reconstruction, per frame and visible unit.
+    list of float
+        By epoch the squared error of reconstruction, per frame and visible unit.
 
     Raises
     ------
@@ -160,43 +185,44 @@ def pretrain_stack(
         If an error is not a number.
     """
     device = data.features.device
-    weights = torch.Generator().manual_seed(seed)
-    draws = torch.Generator(device).manual_seed(seed)
+    state = int(np.random.SeedSequence([seed, depth]).generate_state(1)[0])
+    draws = torch.Generator(device).manual_seed(state)
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
-    def activations(frames: Tensor, depth: int) -> Tensor:
+    def activations(frames: Tensor) -> Tensor:
         frames = frames.to(device)
         windows = window_index(frames, data.first[frames], data.last[frames], network.context)
-        return network.activations(data.features[windows], depth)
+        with precision:
+            return network.activations(data.features[windows], depth).float()
 
-    errors: list[list[float]] = []
-    everything = torch.arange(len(data))
-    for depth, layer in enumerate(network.hidden):
-        total = sum(activations(f, depth).double().sum(0) for f in everything.split(SCORING_FRAMES))
-        mean = (total / len(data)).float()
-        rbm = Rbm(mean, len(layer.bias), depth == 0, weights)
-        errors.append([])
-        for epoch in range(1, (1 + rbm.gaussian) * epochs + 1):
-            order = np.random.default_rng([seed, depth, epoch]).permutation(len(data))
-            parts = torch.from_numpy(order).split(BATCH * (SCORING_FRAMES // BATCH))
-            batches = (b for part in parts for b in activations(part, depth).split(BATCH))
-            total = sum(rbm.learn(batch, draws).double() for batch in batches)
-            error = total.item() / len(data) / len(mean)
-            errors[-1].append(error)
-            logger.info(
-                "%s seed %d, RBM %d of %d, epoch %d: reconstruction error %.4f",
-                run,
-                seed,
-                depth + 1,
-                len(network.hidden),
-                epoch,
-                error,
+    total = sum(activations(f).double().sum(0) for f in torch.arange(len(data)).split(PART))
+    mean = (total / len(data)).float()
+    layer, gaussian = network.hidden[depth], depth == 0
+    rbm = Rbm(mean, len(layer.bias), gaussian, torch.Generator().manual_seed(state))
+    errors: list[float] = []
+    for epoch in range(1, (1 + gaussian) * epochs + 1):
+        order = np.random.default_rng([seed, depth, epoch]).permutation(len(data))
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        for part in torch.from_numpy(order).split(PART):
+            for batch in activations(part).split(BATCH):
+                with precision:
+                    total += rbm.learn(batch, draws)
+        errors.append(total.item() / len(data) / len(mean))
+        logger.info(
+            "%s seed %d, RBM %d of %d, epoch %d: reconstruction error %.4f",
+            run,
+            seed,
+            depth + 1,
+            len(network.hidden),
+            epoch,
+            errors[-1],
+        )
+        if not math.isfinite(errors[-1]):
+            raise DivergenceError(
+                f"{run} seed {seed}: the reconstruction error is not a number in RBM "
+                f"{depth + 1}, epoch {epoch}, at learning rate {rbm.rate:.3g}; take "
+                "`initialisation: layerwise` or fewer `initialisation_epochs`"
             )
-            if not math.isfinite(error):
-                raise DivergenceError(
-                    f"{run} seed {seed}: the reconstruction error is not a number in RBM "
-                    f"{depth + 1}, epoch {epoch}, at learning rate {rbm.rate:.3g}; take "
-                    "`initialisation: layerwise` or fewer `initialisation_epochs`"
-                )
-        layer.weight.copy_(rbm.weight)
-        layer.bias.copy_(rbm.hidden_bias)
+    layer.weight.copy_(rbm.weight)
+    layer.bias.copy_(rbm.hidden_bias)
     return errors

@@ -9,7 +9,7 @@ import torch
 from darkknowledge.batches import gather_frames
 from darkknowledge.errors import DivergenceError
 from darkknowledge.networks import rbm as module
-from darkknowledge.networks.rbm import Rbm, pretrain_stack
+from darkknowledge.networks.rbm import Rbm, pretrain_layer
 from darkknowledge.networks.registry import build_network
 
 STATES = torch.tensor(list(itertools.product([0.0, 1.0], repeat=2)), dtype=torch.float64)
@@ -41,13 +41,11 @@ def test_statistics_are_the_gradient_of_the_likelihood():
     data = [0, 1, 1, 3]
     gradients = torch.autograd.grad(log_probability[data].mean(), parameters)
     probability = log_probability.exp().detach()
-    for place, expected in enumerate(gradients):
-        positive = rbm.statistics(STATES[data], rbm.hidden(STATES[data]))[place] / len(data)
-        negative = sum(
-            p * rbm.statistics(state[None], rbm.hidden(state[None]))[place]
-            for p, state in zip(probability, STATES, strict=True)
-        )
-        torch.testing.assert_close(positive - negative, expected)
+    states = torch.cat([STATES[data], STATES])
+    weights = torch.cat([torch.full((4,), 1 / 4), -probability])[:, None]
+    found = rbm.statistics(states, rbm.hidden(states), weights)
+    for ours, expected in zip(found, gradients, strict=True):
+        torch.testing.assert_close(ours, expected)
 
 
 @pytest.mark.parametrize("gaussian", [False, True])
@@ -138,25 +136,47 @@ def toy():
     return network, data
 
 
+def pretrain(network, data, epochs, seed, bf16=False):
+    return [
+        pretrain_layer("dnn", network, data, depth, epochs, seed, bf16)
+        for depth in range(len(network.hidden))
+    ]
+
+
 def test_a_stack_reconstructs_better_and_better():
     network, data = toy()
     before = network.state_dict()["output.weight"].clone()
-    errors = pretrain_stack("dnn", network, data, 12, seed=1)
+    errors = pretrain(network, data, 12, 1)
     assert [len(layer) for layer in errors] == [24, 12, 12]
     assert all(layer[-1] < 0.9 * layer[0] for layer in errors)
     assert errors[0][-1] < 0.8
     assert torch.equal(network.output.weight, before)
     again, _ = toy()
-    assert pretrain_stack("dnn", again, data, 12, seed=1) == errors
+    assert pretrain(again, data, 12, 1) == errors
     other, _ = toy()
-    assert pretrain_stack("dnn", other, data, 1, seed=2) != errors
+    assert pretrain(other, data, 1, 2) != errors
     for name, value in network.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
     assert not torch.equal(network.hidden[1].weight, other.hidden[1].weight)
+
+
+def test_lower_precision_learns_the_same_machines():
+    networks = []
+    for bf16 in (False, True):
+        network, data = toy()
+        errors = pretrain(network, data, 12, 1, bf16)
+        networks.append((network, errors))
+    (exact, expected), (lower, found) = networks
+    assert lower.hidden[0].weight.dtype == torch.float32
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0.02)
+    for ours, theirs in zip(lower.hidden, exact.hidden, strict=True):
+        assert not torch.equal(ours.weight, theirs.weight)
+        assert (ours.weight - theirs.weight).norm() < 0.2 * theirs.weight.norm()
 
 
 def test_an_error_that_is_not_a_number_stops_it(monkeypatch):
     network, data = toy()
     monkeypatch.setattr(module, "GAUSSIAN_RATE", float("nan"))
     with pytest.raises(DivergenceError, match="dnn seed 1: the reconstruction error is not a num"):
-        pretrain_stack("dnn", network, data, 2, seed=1)
+        pretrain(network, data, 2, 1)

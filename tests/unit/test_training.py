@@ -534,6 +534,30 @@ def test_initialised_then_taught(tmp_path, monkeypatch, cache, kind):
         assert resumed == undisturbed
 
 
+def test_machines_that_were_finished_stay_finished(tmp_path, monkeypatch, caplog):
+    setting = {
+        "network": DEEP,
+        "training": {"initialisation": "rbm", "initialisation_epochs": 1, "epochs": 1},
+    }
+    _, undisturbed = run(tmp_path / "whole", **setting)
+    whole, depths = training.pretrain_layer, []
+
+    def dying(run, network, data, depth, *more):
+        depths.append(depth)
+        if len(depths) == 3:
+            raise KeyboardInterrupt
+        return whole(run, network, data, depth, *more)
+
+    monkeypatch.setattr(training, "pretrain_layer", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", **setting)
+    with caplog.at_level("INFO"):
+        _, resumed = run(tmp_path / "killed", **setting)
+    assert depths == [0, 1, 2, 2]
+    assert "goes on after RBM 2 from" in caplog.text
+    assert resumed == undisturbed
+
+
 def test_layers_are_added_one_by_one():
     train, cv = (gather_frames(name, *data, PDFS) for name, data in (("a", TRAIN), ("b", CV)))
     network = build_network(DEEP, 8, PDFS, 1)
