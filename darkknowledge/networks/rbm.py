@@ -185,8 +185,8 @@ def pretrain_layer(
         If an error is not a number.
     """
     device = data.features.device
-    state = int(np.random.SeedSequence([seed, depth]).generate_state(1)[0])
-    draws = torch.Generator(device).manual_seed(state)
+    own_seed = int(np.random.SeedSequence([seed, depth]).generate_state(1)[0])
+    draws = torch.Generator(device).manual_seed(own_seed)
     precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     def activations(frames: Tensor) -> Tensor:
@@ -198,7 +198,7 @@ def pretrain_layer(
     total = sum(activations(f).double().sum(0) for f in torch.arange(len(data)).split(PART))
     mean = (total / len(data)).float()
     layer, gaussian = network.hidden[depth], depth == 0
-    rbm = Rbm(mean, len(layer.bias), gaussian, torch.Generator().manual_seed(state))
+    rbm = Rbm(mean, len(layer.bias), gaussian, torch.Generator().manual_seed(own_seed))
     errors: list[float] = []
     for epoch in range(1, (1 + gaussian) * epochs + 1):
         order = np.random.default_rng([seed, depth, epoch]).permutation(len(data))
