@@ -5,6 +5,7 @@ import sys
 import threading
 
 import psutil
+import pytest
 
 from darkknowledge import memory
 from darkknowledge.memory import job_processes, used_megabytes, watch_memory
@@ -17,6 +18,35 @@ if os.fork() == 0:
 print("ready", flush=True)
 time.sleep(60)
 """
+
+FREED = """
+import ctypes, threading, time
+from darkknowledge.memory import job_processes, used_megabytes, watch_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def used():
+    return used_megabytes(job_processes())
+blocks = [libc.malloc(100_000) for _ in range(4000)]  # below the size that has pages of its own
+for block in blocks:
+    ctypes.memset(block, 1, 100_000)
+for block in blocks[:-1]:  # the last one keeps the heap from shrinking
+    libc.free(block)
+freed = used()
+watch_memory("train_network", freed, 0.01)
+for _ in range(1000):
+    if freed - used() > 300:
+        break
+    time.sleep(0.01)
+print(freed, used())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_freed_memory_is_returned_before_it_is_told():
+    ran = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    freed, used = (float(word) for word in ran.stdout.split())
+    assert freed > 380 and used < freed - 300
+    assert "memory of" not in ran.stderr
 
 
 def test_pages_that_processes_share_count_once():
