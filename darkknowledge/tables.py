@@ -617,9 +617,15 @@ def _cells(
 
 
 def _mean_and_spread(row: pd.Series, key: str, digits: int) -> tuple[str, str]:
-    """Return the texts of a mean and of its standard deviation, empty where there is none."""
-    factor = EXTRA_COLUMNS[key][2] if key in EXTRA_COLUMNS else 1
-    return _number(factor * row[key], digits), _number(factor * row[f"{key}_std"], digits)
+    """Return the texts of a mean and of its standard deviation, empty where there is none.
+
+    A size that no seed changes has none.
+    """
+    factor, deviation = 1, row[f"{key}_std"]
+    if key in EXTRA_COLUMNS:
+        factor = EXTRA_COLUMNS[key][2]
+        deviation = deviation or math.nan
+    return _number(factor * row[key], digits), _number(factor * deviation, digits)
 
 
 def _number(value: float, digits: int) -> str:
