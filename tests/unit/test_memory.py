@@ -20,8 +20,9 @@ time.sleep(60)
 """
 
 FREED = """
-import ctypes, threading, time
+import ctypes, logging, time
 from darkknowledge.memory import job_processes, used_megabytes, watch_memory
+logging.basicConfig(level=logging.INFO)
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 def used():
