@@ -79,7 +79,9 @@ def compress(
     Returns
     -------
     counts : ndarray
-        (N,) uint16 states kept of each frame: the fewest that cover the mass.
+        (N,) uint16 states kept of each frame: the fewest that cover the mass, without those that
+        are below the least code. A code that is too large for them would lift the hundreds of
+        states of a dense tail from nothing to a per cent.
     states : ndarray
         (entries,) uint16, frame after frame, most probable first, the lower state first on ties.
     codes : ndarray
@@ -106,9 +108,13 @@ def compress(
     dtype, table = CODES[options.quantisation]
     with np.errstate(divide="ignore"):
         if options.quantisation == "log8":
-            codes = np.clip(np.rint(-np.log(shares) / LOG_STEP), 0, 255)
+            codes = np.rint(-np.log(shares) / LOG_STEP)
+            held = codes < len(table)
         else:
-            codes = np.clip(np.rint(shares * 65535), 1, 65535)
+            codes = np.rint(shares * (len(table) - 1))
+            held = codes > 0
+    codes, states, original, rows = (x[held] for x in (codes, states, original, rows))
+    counts = np.bincount(rows, minlength=frames)
     codes = codes.astype(dtype)
     stored = table.astype(np.float64)[codes]
     stored /= np.bincount(rows, stored, frames)[rows]

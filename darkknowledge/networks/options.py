@@ -464,5 +464,5 @@ class SoftTargetOptions(Options):
     quantisation: Literal["log8", "linear16"] = Field(
         default="log8",
         description="How a probability is stored: `log8`, its logarithm in one byte, at most 5 % "
-        "off; or `linear16`, two bytes, at most 8e-6 off.",
+        "off, none below 3e-6; or `linear16`, two bytes, at most 8e-6 off.",
     )

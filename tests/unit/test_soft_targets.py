@@ -106,6 +106,17 @@ def test_one_certain_state():
     assert cost == 0
 
 
+@pytest.mark.parametrize("quantisation", ["log8", "linear16"])
+def test_what_is_below_the_least_code_is_left_out(quantisation):
+    posteriors = np.full((2, 1000), 1e-7, dtype=np.float32)
+    posteriors[:, 7] = 1 - 999e-7
+    posteriors[1, [7, 9]] = 0.75 - 998e-7, 0.25
+    options = SoftTargetOptions(mass=1, quantisation=quantisation)
+    counts, states, codes, cost = compress(posteriors, options)
+    assert counts.tolist() == [1, 2] and states.tolist() == [7, 7, 9] and len(codes) == 3
+    assert cost == pytest.approx(2e-4, rel=0.3)
+
+
 def test_same_bytes(tmp_path):
     write(tmp_path / "one.soft")
     write(tmp_path / "two.soft")
