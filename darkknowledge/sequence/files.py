@@ -140,11 +140,9 @@ def _sound(arcs: np.ndarray, states: np.ndarray, frames: int, num_pdfs: int) -> 
     if source.min() < 0 or target.max() > last or not (source < target).all():
         return False
     frame, level, pdf = states["frame"], states["level"], arcs["pdf"]
-    leaving, entered = np.unique(source), np.unique(target)
     return (
-        len(leaving) == len(entered) == last
-        and leaving[-1] == last - 1
-        and entered[0] == 1
+        bool(np.bincount(source, minlength=last)[:last].all())  # left, every state but the last
+        and bool(np.bincount(target, minlength=last + 1)[1:].all())  # entered, but the first
         and int(frame[0]) == 0
         and int(frame[-1]) == frames
         and bool((frame[target] == frame[source] + (pdf >= 0)).all())
