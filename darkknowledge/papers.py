@@ -197,6 +197,20 @@ PAPERS: dict[str, PaperTable] = {
             """,
         ),
     },
+    "1608.00892/steps": {
+        "source": "Lu, Guo and Renals, arXiv 1608.00892, Tables 1 to 4",
+        "corpus": "AMI IHM; WER of eval",
+        "rows": _rows(
+            "wer",
+            """
+            DNN (teacher)   | 26.8
+            HDNN            | 32.0
+            + KD            | 31.3
+            + sMBR          | 28.4
+            + gates adapted | 27.1
+            """,
+        ),
+    },
     "1610.05812/gates": {
         "source": "Lu and Renals, arXiv 1610.05812, gates of HDNN-H512L10",
         "corpus": "AMI IHM; WER of eval",
