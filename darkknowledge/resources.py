@@ -132,7 +132,7 @@ class Needs:
         decoding = self.study.decoding
         settings = len(decoding.acoustic_scales) + len(decoding.word_penalties)
         settings += len(decoding.beams)
-        memory = PROCESS + 10 * self.graph_size(wildcards)
+        memory = 2 * PROCESS + 10 * self.graph_size(wildcards)
         return memory, 15 + 20 * settings * self.hours("dev")
 
     def lattices(self, wildcards) -> tuple[float, float]:

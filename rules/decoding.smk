@@ -33,7 +33,7 @@ rule tune_decoding:
         f"{BENCHMARKS}/tune_decoding/{{system}}.jsonl"
     conda:
         "../envs/speech.yaml"
-    threads: 1
+    threads: lambda wildcards: 2 if wildcards.system == "tri3b" else 1  # networks wait for it
     resources:
         **needs("tune"),
     params:
