@@ -446,6 +446,16 @@ def test_rows_stand_beside_those_of_the_paper(overlays):
         assert len(set(labels)) == len(labels)
 
 
+@pytest.mark.parametrize("paper", ["paper3", "paper4"])
+def test_networks_of_a_paper_are_the_same_on_every_corpus(paper):
+    here, there = (load_study(merged(name, paper)) for name in ("mini_aurora", "reference"))
+    named = {run for table in here.tables.values() for run in table.runs} & set(here.runs)
+    assert named
+    assert {run: here.run_options(run) for run in named} == {
+        run: there.run_options(run) for run in named
+    }
+
+
 def test_overlays_share_what_they_have_in_common():
     alone = load_study(merged("mini_aurora"))
     together = load_study(merged("mini_aurora", *PAPER2))
