@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from darkknowledge.lattices.states import Sweep
 from darkknowledge.sequence.lattices import LatticeBatch
 
 
@@ -45,10 +44,9 @@ def sum_paths(batch: LatticeBatch, weight: np.ndarray, gain: np.ndarray) -> Path
     -------
     PathSums
     """
-    ahead, gained = _pass(batch.forwards, batch.source, batch.first, batch.num_states, weight, gain)
-    behind, coming = _pass(
-        batch.backwards, batch.target, batch.last, batch.num_states, weight, gain
-    )
+    logsum, mean = _pass(batch, np.tile(weight, 2), np.tile(gain, 2))
+    ahead, behind = np.split(logsum, 2)
+    gained, coming = np.split(mean, 2)
     total, expected = ahead[batch.last], gained[batch.last]
     source, target, utterance = batch.source, batch.target, batch.utterance
     posterior = np.exp(ahead[source] + weight + behind[target] - total[utterance])
@@ -57,19 +55,16 @@ def sum_paths(batch: LatticeBatch, weight: np.ndarray, gain: np.ndarray) -> Path
 
 
 def _pass(
-    sweep: Sweep,
-    near: np.ndarray,
-    starts: np.ndarray,
-    num_states: int,
-    weight: np.ndarray,
-    gain: np.ndarray,
+    batch: LatticeBatch, weight: np.ndarray, gain: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sum weights, and average gains, from the starts to every state, level by level."""
-    near, weight, gain = near[sweep.order], weight[sweep.order], gain[sweep.order]
-    logsum = np.full(num_states, -np.inf)
-    mean = np.zeros(num_states)
-    logsum[starts] = 0.0
-    for part, heads, owner, states in sweep.levels:
+    """Sum weights, and average gains, from either end to every state, level by level."""
+    order, near = batch.both.order, batch.near
+    weight, gain = weight[order], gain[order]
+    logsum = np.full(2 * batch.num_states, -np.inf)
+    mean = np.zeros(2 * batch.num_states)
+    logsum[batch.first] = 0.0
+    logsum[batch.last + batch.num_states] = 0.0
+    for part, heads, owner, states in batch.both.levels:
         before = near[part]
         value = logsum[before] + weight[part]
         highest = np.maximum.reduceat(value, heads)

@@ -110,6 +110,11 @@ class LatticeBatch:
         First and last state of each utterance.
     utterance : int array (A,)
         Whose arc it is.
+    both : Sweep
+        Over the arcs and, after them, the same ones backwards, between states of their own that
+        follow the others: both directions are passed at once too.
+    near : int array (2 A,)
+        Where those begin, in the order of `both`.
     """
 
     def __init__(self, lattices: Sequence[TrainingLattice]):
@@ -129,5 +134,7 @@ class LatticeBatch:
         self.num_states = int(states[-1])
         self.first, self.last = states[:-1], states[1:] - 1
         level = np.concatenate([lattice.level for lattice in lattices])
-        self.forwards = sweep(self.target, level)
-        self.backwards = sweep(self.source, -level)
+        left = np.concatenate([lattice.level[-1] - lattice.level for lattice in lattices])
+        far = np.r_[self.target, self.source + self.num_states]
+        self.both = sweep(far, np.r_[level, left])
+        self.near = np.r_[self.source, self.target + self.num_states][self.both.order]
