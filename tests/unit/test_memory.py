@@ -105,3 +105,25 @@ def test_the_log_tells_from_six_tenths_on_and_no_line_twice(monkeypatch):
     assert watch_memory("decode", 1000, 0.001).daemon
     assert done.wait(10)
     assert lines == [f"memory of decode: {used} of the 1000 MB asked for" for used in (610, 990)]
+
+
+def test_freed_memory_is_not_returned_again_while_it_only_comes_back(monkeypatch):
+    returned, done = [], threading.Event()
+    held = iter([620, 500, 640, 660, 680, 700, 860, 880, 910, 500, 905])
+
+    def use(processes, shared=True):
+        if shared:
+            return 500
+        try:
+            returned.append(next(held))
+            return returned[-1]
+        except StopIteration:
+            done.set()
+            threading.Event().wait()
+
+    monkeypatch.setattr(memory, "used_megabytes", use)
+    monkeypatch.setattr(memory, "return_freed_pages", lambda: returned.append("returned"))
+    watch_memory("train_network", 1000, 0.001)
+    assert done.wait(10)
+    steps = zip(returned[:-1], returned[1:], strict=True)
+    assert [use for use, then in steps if then == "returned"] == [620, 680, 860, 910, 905]
