@@ -15,6 +15,7 @@ from darkknowledge.errors import DataError
 from darkknowledge.fingerprint import remember
 from darkknowledge.locks import claim_results
 from darkknowledge.overlays import read_studies
+from darkknowledge.scheduling import look_when_jobs_end
 from darkknowledge.study import StudyError, load_study
 
 
@@ -45,6 +46,7 @@ onstart:
         claim_results(Path("results") / study.name)
     except DataError as error:
         raise WorkflowError(str(error)) from None
+    look_when_jobs_end(workflow)
 
 
 onsuccess:
