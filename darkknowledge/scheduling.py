@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# of --max-jobs-per-timespan, which nobody needs
+# --max-jobs-per-timespan where nobody says another
 DEFAULT_RATE = (100, 1)
 
 

@@ -44,7 +44,7 @@ def sum_paths(batch: LatticeBatch, weight: np.ndarray, gain: np.ndarray) -> Path
     -------
     PathSums
     """
-    logsum, mean = _pass(batch, np.tile(weight, 2), np.tile(gain, 2))
+    logsum, mean = _pass(batch, weight, gain)
     ahead, behind = np.split(logsum, 2)
     gained, coming = np.split(mean, 2)
     total, expected = ahead[batch.last], gained[batch.last]
@@ -59,7 +59,7 @@ def _pass(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sum weights, and average gains, from either end to every state, level by level."""
     order, near = batch.both.order, batch.near
-    weight, gain = weight[order], gain[order]
+    weight, gain = np.tile(weight, 2)[order], np.tile(gain, 2)[order]
     logsum = np.full(2 * batch.num_states, -np.inf)
     mean = np.zeros(2 * batch.num_states)
     logsum[batch.first] = 0.0

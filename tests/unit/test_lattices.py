@@ -17,6 +17,7 @@ from darkknowledge.lattices.files import INDEX, read_lattices, write_lattices, w
 from darkknowledge.lattices.kaldi import write_kaldi_lattices
 from darkknowledge.lattices.paths import ARC, Lattice, best_path, nbest, oracle, rescore
 from darkknowledge.lattices.scoring import LatticeScores, choose_scales
+from darkknowledge.lattices.states import sweep
 from darkknowledge.word_errors import count_errors
 from darkknowledge.zipped import write_sealed
 from tests.unit.test_decoding import LEXICON, MODEL, WORDS, speak
@@ -405,3 +406,11 @@ def test_scores_of_a_set(some):
     )
     with pytest.raises(DataError, match="u0 has no reference"):
         list(LatticeScores({}, (0.5, 0.0), 4).watch(lattices.items()))
+
+
+@pytest.mark.parametrize("step", [1, -1, 10**15])
+def test_a_sweep_sorts_by_level_and_state_and_keeps_the_order_of_arcs(step):
+    random = np.random.default_rng(5)
+    level = step * random.integers(0, 9, 40)
+    state = random.integers(0, 40, 300)
+    assert np.array_equal(sweep(state, level).order, np.lexsort((state, level[state])))

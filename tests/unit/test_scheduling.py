@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 JOBS = 24
 
 SNAKEFILE = f"""
 import sys
 
-sys.path.insert(0, {str(PROJECT)!r})
+sys.path.insert(0, {str(ROOT)!r})
 from darkknowledge.scheduling import look_when_jobs_end
 
 onstart:
