@@ -28,6 +28,7 @@ STYLE = matplotlib.rc_params_from_file(
 )
 COLOURS = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
 MARKERS = "osDv^PX<>p"
+DASHES = ("-", "--", ":", "-.")
 CLASSES = ("#0072B2", "#D55E00")
 TARGETS = {"hard": "#000000", "soft, T = 1": "#0072B2", "soft, T = 2": "#D55E00"}
 
@@ -52,13 +53,14 @@ def run_styles(places: Mapping[str, int]) -> dict[str, dict[str, str]]:
 
     Returns
     -------
-    dict of run to ``color`` and ``marker``
-        Eleven runs and more differ by marker where the colour comes again.
+    dict of run to ``color``, ``marker`` and ``linestyle``
+        Eleven runs and more differ by marker and dashes where the colour comes again.
     """
     return {
         run: {
             "color": COLOURS[i % len(COLOURS)],
             "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
+            "linestyle": DASHES[i // len(COLOURS) % len(DASHES)],
         }
         for run, i in places.items()
     }
@@ -302,8 +304,8 @@ def draw_conditions(
             axes.plot(
                 [places[c] + shift for c in found],
                 [np.mean(rates[c]) for c in found],
-                linestyle="none", markersize=6, markeredgecolor="white", markeredgewidth=0.3,
-                clip_on=False, label=labels[run], **styles[run],
+                markersize=6, markeredgecolor="white", markeredgewidth=0.3, clip_on=False,
+                label=labels[run], **{**styles[run], "linestyle": "none"},
             )  # fmt: skip
         texts = [f"{c} {names[c]}" if names and c in names else c for c in conditions]
         long = any(len(text) > 6 for text in texts) and len(texts) > 4
@@ -432,7 +434,7 @@ def _curve(
         part = rows[max(first - 1, 0) : last + 1]
         axes.plot(
             [r["epoch"] for r in part], [r[key] for r in part], alpha=alpha,
-            color=style["color"], linewidth=1.4,
+            color=style["color"], linestyle=style["linestyle"], linewidth=1.4,
         )  # fmt: skip
     if kept["phase"] == phase:
         axes.plot(

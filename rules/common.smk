@@ -403,9 +403,14 @@ def table_row(run, labels=None):
     return {"run": run, "label": label, **more}
 
 
-def figure_runs(table):
-    """Describe the runs of a table to a figure: its systems, and its rows with their places."""
-    runs = study.network_runs(table)
+def figure_runs(table, adapted=False):
+    """Describe the runs of a table to a figure: its systems, and its rows with their places.
+
+    Those that are adapted to the test speakers have hypotheses, but no training to show.
+    """
+    runs = [run for run in study.tables[table].runs if run in study.runs]
+    if not adapted:
+        runs = study.network_runs(table)
     labels = study.tables[table].labels
     return {
         "systems": systems_of(runs)[0],
@@ -413,11 +418,12 @@ def figure_runs(table):
     }
 
 
-def figure_files(name):
+def figure_files(name, adapted=False):
     """Return a function that names a file of each system of the wildcards' table."""
 
     def files(wildcards):
-        return [name.format(run, seed) for run, seed in figure_runs(wildcards.table)["systems"]]
+        systems = figure_runs(wildcards.table, adapted)["systems"]
+        return [name.format(run, seed) for run, seed in systems]
 
     return files
 

@@ -161,7 +161,7 @@ rule plot_learning_curves:
 
 rule plot_conditions:
     input:
-        scores=figure_files(f"{R}/decode/{{}}/seed{{}}/score.json"),
+        scores=figure_files(f"{R}/decode/{{}}/seed{{}}/score.json", adapted=True),
     output:
         figure=figure("{table}/conditions", "{table}"),
     log:
@@ -175,7 +175,7 @@ rule plot_conditions:
         **needs("small"),
     params:
         code=code("plot_conditions"),
-        runs=lambda wildcards: figure_runs(wildcards.table),
+        runs=lambda wildcards: figure_runs(wildcards.table, adapted=True),
     script:
         "../scripts/plot_conditions.py"
 

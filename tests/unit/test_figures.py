@@ -131,6 +131,8 @@ def test_a_run_keeps_its_colour_when_runs_are_added():
     assert all(few[run] == many[run] for run in few)
     looks = [(style["color"], style["marker"]) for style in many.values()]
     assert len(set(looks)) == len(looks)
+    lines = [(style["color"], style["linestyle"]) for style in many.values()]
+    assert len(set(lines)) == len(lines)
     assert len(set(COLOURS)) == len(COLOURS)
 
 

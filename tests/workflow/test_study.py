@@ -339,6 +339,12 @@ def test_a_recurrent_teacher_of_adapted_features(copy):
     copy.run(config=config)
     table = {row["run"]: row for row in csv.DictReader(open(copy.results / "tables/small.csv"))}
     assert all(float(row["wer"]) < 95 for row in table.values())
+    figures = copy.results / "figures" / "small"
+    conditions, curves = (
+        set(re.findall(r"<!-- (one|own|taught) -->", (figures / f"{name}.svg").read_text()))
+        for name in ("conditions", "learning_curves")
+    )
+    assert conditions == {"one", "own", "taught"} and curves == {"one"}
     assert float(table["one"]["cache_bytes"]) == 2 + 3
     assert float(table["most"]["cache_bytes"]) > 2 + 3 * 1.5
     for name in ("train", "dev", "test"):
