@@ -241,7 +241,9 @@ def draw_learning_curves(
             panel.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         handles = [Line2D([], [], label=label, **styles[run]) for run, label in labels.items()]
         kept = Line2D([], [], color="#667085", marker="o", linestyle="none", label="epoch kept")
-        figure.legend(handles=[*handles, kept], loc="outside lower center", ncols=4)
+        figure.legend(
+            handles=[*handles, kept], loc="outside lower center", ncols=4, handlelength=3.4
+        )
         figure.suptitle(
             "Cross-validation against the alignment, by what is learnt", x=0.01, ha="left"
         )

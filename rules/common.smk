@@ -408,9 +408,9 @@ def figure_runs(table, adapted=False):
 
     Those that are adapted to the test speakers have hypotheses, but no training to show.
     """
-    runs = [run for run in study.tables[table].runs if run in study.runs]
-    if not adapted:
-        runs = study.network_runs(table)
+    runs = study.network_runs(table)
+    if adapted:
+        runs = [run for run in study.tables[table].runs if run in study.runs]
     labels = study.tables[table].labels
     return {
         "systems": systems_of(runs)[0],
